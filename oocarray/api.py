@@ -1,0 +1,556 @@
+"""The functions that make, run and store expressions; how they are run is decided below."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from .backends import mapped
+from .config import merged
+from .core import Array, node_of
+from .errors import OverlapError
+from .jit import Kernel
+from .lazy.blockmap import plan_map, wants
+from .lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, cut_of
+from .lazy.lower import Root
+from .leaves import UserReduction
+from .opening import from_array
+from .plan import InMemory, Options
+from .storage.create import draft_npy, draft_raw
+from .storage.draft import Draft
+from .storage.layout import Strided
+from .storage.memmaps import layout_of
+
+__all__ = ["Store", "compute", "map_blocks", "reduction", "store", "update_blocks"]
+
+_FORMS = ("block", "out", "udf")
+
+
+class _MapBlocks:
+    """What `map_blocks` is: a function, with `options` for what is not the function's business."""
+
+    __slots__ = ("_combine", "_form", "_nout", "_splittable")
+
+    def __init__(
+        self,
+        nout: int = 1,
+        form: str | None = None,
+        combine: Callable[..., Any] | None = None,
+        splittable: bool = False,
+    ) -> None:
+        self._nout, self._form = nout, form
+        self._combine, self._splittable = combine, splittable
+
+    def options(
+        self,
+        *,
+        nout: int = 1,
+        form: str | None = None,
+    ) -> _MapBlocks:
+        """Return a `map_blocks` that calls functions in another way.
+
+        Parameters
+        ----------
+        nout : int
+            Number of arrays that the function returns, as a tuple; so many arrays come back.
+        form : {"block", "out", "udf"}, optional
+            ``"block"``: takes blocks, returns a block. ``"out"``: takes the output blocks first
+            and fills them (what kernels do). ``"udf"``: takes a tuple of inputs, the output
+            block and its offset in the array, and fills the output.
+
+        Examples
+        --------
+        >>> x = from_array(np.arange(4.0), chunks=2)
+        >>> low, high = map_blocks.options(nout=2)(lambda b: (b - 1, b + 1), x, dtype="f8")
+        >>> [a.tolist() for a in compute(low, high)]
+        [[-1.0, 0.0, 1.0, 2.0], [1.0, 2.0, 3.0, 4.0]]
+        """
+        if nout < 1:
+            raise ValueError(f"nout={nout}; a function has at least one output")
+        if form is not None and form not in _FORMS:
+            raise ValueError(f"form={form!r} is none of {', '.join(_FORMS)}")
+        return _MapBlocks(nout, form)
+
+    def __call__(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        token: str | None = None,
+        dtype: Any = None,
+        chunks: Any = None,
+        drop_axis: Any = None,
+        new_axis: Any = None,
+        enforce_ndim: bool = False,
+        meta: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Apply a function to the blocks of arrays; lazy, by dask's rules.
+
+        Parameters
+        ----------
+        func : callable or kernel
+            Called as ``func(*blocks, **kwargs)`` and returns the output's block; a function made
+            by `oocarray.kernel` as ``func(out, *blocks)``, which fills `out` on the mapped pages.
+            Blocks are views of the file, read-only. If it has parameters ``block_id`` or
+            ``block_info`` it is told where it is.
+        *args
+            Arrays (`Array`, or `numpy.memmap` passed through `from_array`) are cut in blocks and
+            matched from the last axis; all else, plain NumPy arrays too, is passed whole.
+        name, token : str, optional
+            Name of the result in plans and messages.
+        dtype : dtype-like, optional
+            Of the output (a sequence with ``nout``). Without it a kernel's output has the first
+            array's; another function is called once, on block 0, when the dtype is first needed.
+        chunks : optional
+            Sizes of the output's blocks where the function changes them: an entry per axis, an
+            int, a tuple with one size per block, nan, or a function of the input's size.
+        drop_axis, new_axis : int or iterable of int, optional
+            Axes that the function removes (it gets all blocks along them joined) and adds.
+        enforce_ndim : bool
+            Accepted for dask's sake; shape and dtype of every block are compared anyway.
+        meta : array, optional
+            Its dtype stands for `dtype`.
+        **kwargs
+            Passed on; an `Array` as its whole value.
+
+        Returns
+        -------
+        Array, or a tuple of them with ``nout``
+
+        Raises
+        ------
+        TypeError
+            `func` is not callable.
+        ValueError
+            The arrays' blocks do not fit each other, or `chunks` not the function.
+
+        References
+        ----------
+        The calling rules are those of ``dask.array.map_blocks``.
+
+        Examples
+        --------
+        >>> x = from_array(np.arange(6.0), chunks=3)
+        >>> map_blocks(lambda block, k: block * k, x, 10).compute()
+        array([ 0., 10., 20., 30., 40., 50.])
+        """
+        node = self._node(
+            func, args, kwargs, name or token, dtype, meta, chunks, drop_axis, new_axis
+        )
+        if self._nout == 1:
+            return Array(node)
+        return tuple(Array(PickNode(node, output)) for output in range(self._nout))
+
+    def _node(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None,
+        dtype: Any,
+        meta: Any,
+        chunks: Any,
+        drop_axis: Any,
+        new_axis: Any,
+    ) -> MapNode:
+        if not callable(func):
+            raise TypeError(
+                f"First argument must be callable function, not {type(func).__name__}"
+            )
+        nodes = tuple(_argument(arg) for arg in args)
+        arrays = [node for node in nodes if isinstance(node, Node)]
+        form = self._form or ("out" if isinstance(func, Kernel) else "block")
+        if form == "block" and isinstance(func, Kernel):
+            raise ValueError("a kernel fills its output: its form is 'out'")
+        plan = plan_map(
+            [cut_of(node) for node in arrays],
+            chunks=chunks,
+            drop_axis=drop_axis,
+            new_axis=new_axis,
+        )
+        if not arrays and chunks is None:
+            raise ValueError("without array arguments map_blocks needs chunks= and dtype=")
+        return MapNode(
+            function=func,
+            args=nodes,
+            kwargs={key: node_of(value) for key, value in kwargs.items()},
+            plan=plan,
+            dtypes=_dtypes(dtype, meta, self._nout),
+            nout=self._nout,
+            form=form,
+            name=name or _name(func),
+            wants=tuple(word for word in ("block_id", "block_info") if wants(func, word)),
+        )
+
+
+map_blocks = _MapBlocks()
+
+
+def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> None:
+    """Change a stored array in place, block by block, in parallel; at once.
+
+    Parameters
+    ----------
+    func : callable or kernel
+        Called as ``func(block, *args, **kwargs)``; changes `block`, returns None.
+    x : Array
+        Stored, open with mode ``"r+"`` (or a writable `numpy.memmap`).
+    *args
+        As of `map_blocks`: other arrays are cut as `x` is.
+    **kwargs
+        Passed on to `func`.
+
+    Raises
+    ------
+    OverlapError
+        Another argument shares bytes with `x` in other blocks; nothing was changed.
+    TornBlockError
+        A worker died: names the blocks that may be half changed.
+    NotImplementedError
+        A durability other than "none", which needs a journal.
+
+    Notes
+    -----
+    Options come from `oocarray.options`. With ``durability="none"`` an interrupted update
+    leaves some blocks changed and others not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from oocarray import create
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     x = create(os.path.join(folder, "x.npy"), 4, "f8", fill_value=1)
+    ...     def double(block, factor):
+    ...         block *= factor
+    ...     update_blocks(double, x, 2)
+    ...     x.compute().tolist()
+    [2.0, 2.0, 2.0, 2.0]
+    """
+    options = merged({})
+    if not callable(func):
+        raise TypeError(f"First argument must be callable function, not {type(func).__name__}")
+    array = x if isinstance(x, Array) else from_array(x)
+    node = array.node
+    if not isinstance(node, StoredNode):
+        raise TypeError(f"update_blocks changes an array in a file; {array!r} is not stored")
+    if array.mode != "r+":
+        raise PermissionError(
+            13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
+        )
+    if options.durability != "none":
+        raise NotImplementedError(
+            f"durability={options.durability!r} for an update in place needs a journal, which "
+            'this version does not have; use durability="none", or map_blocks into a new file'
+        )
+    if wants(func, "block_info"):
+        kwargs.setdefault("block_info", None)
+    call = _MapBlocks(form="out")._node(
+        func, (array, *args), kwargs, None, node.source.dtype, None, None, None, None
+    )
+    call.kwargs = {key: value for key, value in call.kwargs.items() if key != "block_info"}
+    call.form = "update"
+    if call.shape != array.shape:
+        raise OverlapError(
+            f"{call.name}: blocks of shape {array.shape} would be changed once for each block of "
+            f"the larger shape {call.shape} of another argument"
+        )
+    mapped.evaluate([Root(call, node.source, in_place=True)], options)
+
+
+def reduction(
+    x: Any,
+    chunk: Callable[..., Any],
+    aggregate: Callable[..., Any],
+    axis: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+    split_every: Any = None,
+    combine: Callable[..., Any] | None = None,
+    name: str | None = None,
+    out: None = None,
+    concatenate: bool = True,
+    output_size: int = 1,
+    meta: Any = None,
+    weights: None = None,
+) -> Array:
+    """Reduce an array by functions of your own; lazy, with dask's calling rules.
+
+    Parameters
+    ----------
+    x : Array
+    chunk : callable
+        ``chunk(block, axis=axis, keepdims=True)`` for each block.
+    aggregate : callable
+        ``aggregate(partial, axis=axis, keepdims=keepdims)`` on what is left in the end.
+    axis : int or tuple of int, optional
+        Axes to reduce; None for all.
+    keepdims : bool
+    dtype : dtype-like, optional
+        Of the result; default float64, or that of `meta`.
+    split_every : optional
+        Accepted; partial results are always combined two by two, in a fixed tree.
+    combine : callable, optional
+        As `aggregate`, with ``keepdims=True``, on two partial results joined along the first of
+        the axes (or in nested lists, without `concatenate`). Default: `aggregate`.
+    name : str, optional
+    concatenate : bool
+        Whether partial results are arrays to be joined.
+    out, output_size, weights
+        Only the defaults are supported.
+    meta : array, optional
+
+    Examples
+    --------
+    >>> x = from_array(np.arange(10.0), chunks=3)
+    >>> reduction(x, np.sum, np.sum, dtype="f8").compute()
+    np.float64(45.0)
+    """
+    if out is not None or weights is not None or output_size != 1:
+        raise NotImplementedError("reduction() supports no out=, weights= or output_size=")
+    array = x if isinstance(x, Array) else from_array(x)
+    node = array.node
+    dtypes = _dtypes(dtype, meta, 1) or (np.dtype(np.float64),)
+    given = range(array.ndim) if axis is None else axis
+    axes = normalize_axis_tuple(given, array.ndim, "axis")
+    make = functools.partial(
+        UserReduction,
+        axes=tuple(sorted(axes)),
+        chunk=chunk,
+        aggregate=aggregate,
+        combine_function=combine,
+        keepdims=keepdims,
+        concatenate=concatenate,
+        out_dtype=dtypes[0],
+    )
+    shape = make(node.shape, np.dtype(np.float64)).result_shape
+    return Array(ReduceNode(node, make, shape, name or _name(chunk)))
+
+
+class Store:
+    """A store that is still to be run; `compute` runs it, alone or together with others."""
+
+    def __init__(self, array: Array, target: Any, overwrite: bool, format: str | None) -> None:
+        self.array, self.target, self.overwrite, self.format = array, target, overwrite, format
+
+    def compute(self, **options: Any) -> Array:
+        """Run it and return the array that was written."""
+        (stored,) = compute(self, **options)
+        return stored  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<oocarray.Store {self.array!r} -> {self.target}>"
+
+
+def store(
+    sources: Any,
+    targets: Any,
+    *,
+    overwrite: bool = False,
+    compute: bool = True,
+    format: str | None = None,
+    **options: Any,
+) -> Any:
+    """Compute arrays into files or writable arrays.
+
+    Parameters
+    ----------
+    sources : Array or sequence of Array
+    targets : path-like, Array, numpy.ndarray, or a sequence of these
+        A path makes a new file, which appears under its name when it is complete. A stored array
+        open with ``"r+"``, a memmap or an array in memory is filled in place.
+    overwrite : bool
+        Replace an existing file.
+    compute : bool
+        False: return something to hand to `oocarray.compute`, so that one pass does several
+        things.
+    format : {"npy", "raw"}, optional
+        Of new files; default by the ending.
+    **options
+        As of `oocarray.options`.
+
+    Returns
+    -------
+    Array or list of Array
+        What was written, open for reading.
+
+    Raises
+    ------
+    FileExistsError
+        A file exists, and `overwrite` is false.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     x = from_array(np.arange(4.0))
+    ...     y = store(x.map_blocks(np.sqrt), os.path.join(folder, "y.npy"))
+    ...     float(y.max().compute() ** 2)
+    2.9999999999999996
+    """
+    single = isinstance(sources, Array) or not isinstance(sources, Sequence)
+    pairs = [(sources, targets)] if single else list(zip(sources, targets, strict=True))
+    stores = [
+        Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format) for s, t in pairs
+    ]
+    if compute:
+        done = _compute(stores, merged(options))
+        return done[0] if single else list(done)
+    return stores[0] if single else stores
+
+
+def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
+    """Compute several things at once, in as few passes over the files as they allow.
+
+    Parameters
+    ----------
+    *args
+        Arrays, stores made with ``compute=False``, and tuples, lists and dicts of these; anything
+        else is returned as it is.
+    **options
+        As of `oocarray.options`.
+
+    Returns
+    -------
+    tuple
+        One entry per argument.
+
+    Examples
+    --------
+    >>> x = from_array(np.arange(5.0))
+    >>> compute(x.mean(), {"largest": x.max()})
+    (np.float64(2.0), {'largest': np.float64(4.0)})
+    """
+    return _compute(args, merged(options))
+
+
+def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
+    roots: list[Root] = []
+    drafts: list[Draft] = []
+    finished: dict[int, Callable[[], Any]] = {}
+
+    def visit(value: Any) -> Any:
+        """Replace what is to be computed by a function that gives its result afterwards."""
+        if isinstance(value, Array):
+            value._check_fits(options.memory)
+            number = sum(root.target is None for root in roots)
+            roots.append(Root(value.node))
+            return lambda: _scalar(results[number])
+        if isinstance(value, Store):
+            return _begin_store(value, roots, drafts, options)
+        if isinstance(value, dict):
+            inner = {key: visit(item) for key, item in value.items()}
+            return lambda: {key: item() for key, item in inner.items()}
+        if type(value) in (tuple, list):
+            items, kind = [visit(item) for item in value], type(value)
+            return lambda: kind(item() for item in items)
+        return lambda: value
+
+    results: list[Any] = []
+    try:
+        waiting = [visit(arg) for arg in args]
+    except BaseException:
+        for draft in drafts:
+            draft.discard()
+        raise
+    results.extend(mapped.evaluate(roots, options, drafts) if roots else [])
+    del finished
+    return tuple(item() for item in waiting)
+
+
+def _begin_store(
+    order: Store, roots: list[Root], drafts: list[Draft], options: Options
+) -> Callable[[], Any]:
+    """Prepare the target of a store; return what opens it afterwards."""
+    array, target = order.array, order.target
+    node = array.node
+    mapped.learn_dtypes(node)
+    if any(size != size for size in array.shape):
+        raise ValueError(
+            f"{array!r} has blocks of unknown size, which cannot be laid out in a file; give "
+            "map_blocks the sizes in chunks=, or compute() it"
+        )
+    if isinstance(node, ReduceNode):
+        # A result is small: it is computed, then written.
+        (result,) = mapped.evaluate([Root(node)], options)
+        node = MemoryNode(np.asarray(result))
+        array = Array(node)
+    place: Strided | InMemory
+    if isinstance(target, (str, os.PathLike)):
+        from .opening import format_of
+
+        kind = format_of(target, order.format)
+        make = draft_npy if kind == "npy" else draft_raw
+        draft, place = make(target, array.shape, array.dtype, "C", order.overwrite)
+        drafts.append(draft)
+    else:
+        place = _place_of(target, array)
+    roots.append(Root(node, place))
+    if isinstance(place, InMemory):
+        return lambda: target
+    fresh = place
+    return lambda: Array(StoredNode(_refreshed(fresh)), getattr(target, "mode", "r"))
+
+
+def _place_of(target: Any, array: Array) -> Strided | InMemory:
+    """Where an existing array can take a result."""
+    if isinstance(target, np.ndarray):
+        found = layout_of(target)
+        place: Strided | InMemory = InMemory(target) if found is None else found
+        writable = bool(target.flags.writeable)
+    elif isinstance(target, Array) and isinstance(target.node, StoredNode):
+        place, writable = target.node.source, target.mode == "r+"
+    else:
+        raise TypeError(
+            f"cannot store into {type(target).__name__}; give a path, a stored array open with "
+            'mode="r+", or a NumPy array'
+        )
+    if not writable:
+        raise PermissionError(13, 'the target is open for reading; open it with mode="r+"')
+    if tuple(place.shape) != array.shape:
+        raise ValueError(f"the target has shape {place.shape}, the array {array.shape}")
+    if not np.can_cast(array.dtype, place.dtype, "same_kind"):
+        raise TypeError(f"cannot store {array.dtype} into {place.dtype} without losing its kind")
+    return place
+
+
+def _refreshed(place: Strided) -> Strided:
+    """The same layout, with the file's size and time as they are now."""
+    from dataclasses import replace
+
+    from .storage.filekey import FileKey
+
+    return replace(place, file=FileKey.of(place.file.path))
+
+
+def _scalar(result: Any) -> Any:
+    return result[()] if isinstance(result, np.ndarray) and not result.shape else result
+
+
+def _argument(value: Any) -> Any:
+    """A positional argument: an array by its node; a memmap as an array that is passed whole."""
+    return node_of(value)
+
+
+def _dtypes(dtype: Any, meta: Any, nout: int) -> tuple[np.dtype[Any], ...] | None:
+    if dtype is None and meta is not None:
+        dtype = [part.dtype for part in meta] if nout > 1 else meta.dtype
+    if dtype is None:
+        return None
+    if nout > 1 and isinstance(dtype, (list, tuple)):
+        if len(dtype) != nout:
+            raise ValueError(f"{len(dtype)} dtypes for nout={nout} outputs")
+        return tuple(np.dtype(part) for part in dtype)
+    return (np.dtype(dtype),) * nout
+
+
+def _name(func: Callable[..., Any]) -> str:
+    inner = func.func if isinstance(func, functools.partial) else func
+    return getattr(inner, "__name__", type(inner).__name__)
+
+

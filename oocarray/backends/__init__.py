@@ -1,0 +1,1 @@
+"""Evaluators of expressions: ours, and the ones to compare it with."""

@@ -1,0 +1,192 @@
+"""Compiles what a plan's stages need, once, in this process; it runs no kernel."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import jit
+from ..errors import KernelError
+from ..estimate import calls_of
+from ..grid import Grid
+from ..plan import (
+    ALL,
+    BLOCK_ID,
+    Access,
+    Blocks,
+    Call,
+    InMemory,
+    Input,
+    Operand,
+    Partials,
+    Pick,
+    Plan,
+    Program,
+    Result,
+    Stage,
+)
+from ..storage.filekey import FileKey
+from ..storage.layout import Strided
+
+__all__ = ["compile_plan", "needs_kernels"]
+
+_NOWHERE = FileKey("(memory)", 0, 0, 0, 0)
+
+
+def needs_kernels(plan: Plan) -> bool:
+    """Whether any stage runs compiled code."""
+    return any(
+        isinstance(call.function, jit.Kernel) for stage in plan.stages for call in calls_of(stage)
+    ) or any(isinstance(write, Partials) for stage in plan.stages for write in stage.writes)
+
+
+def compile_plan(plan: Plan) -> Plan:
+    """Return the plan with the code of its kernels in place.
+
+    Signatures follow from grids and layouts, never from a block: the odd block at an edge
+    must not need another one.
+
+    Raises
+    ------
+    KernelError, DtypeError
+        A kernel cannot be compiled for the arrays it gets.
+    """
+    return replace(plan, stages=tuple(_compile_stage(stage) for stage in plan.stages))
+
+
+def _compile_stage(stage: Stage) -> Stage:
+    program = stage.kernel
+    if not isinstance(program, Program):
+        return stage
+    strided = {
+        id(getattr(value, "call", value))
+        for value, write in zip(program.values, stage.writes, strict=True)
+        if isinstance(write, Blocks) and _order(write.target, write.grid) != "C"
+    }
+    rebuild = _Rebuild(stage, strided)
+    values = tuple(rebuild.node(value) for value in program.values)
+    codes = []
+    for write in stage.writes:
+        wanted = write.reduction.kernel() if isinstance(write, Partials) else None
+        codes.append(None if wanted is None else jit.compile_kernel(*wanted))
+    return replace(stage, kernel=Program(values, tuple(codes)))
+
+
+class _Rebuild:
+    """Copies a program with the code of each kernel call filled in; shared calls stay shared."""
+
+    def __init__(self, stage: Stage, strided: set[int]) -> None:
+        self.stage, self.strided = stage, strided
+        self.known: dict[int, Call] = {}
+
+    def node(self, node: Any) -> Any:
+        if isinstance(node, Pick):
+            return Pick(self.call(node.call), node.output)
+        return self.call(node) if isinstance(node, Call) else node
+
+    def call(self, call: Call) -> Call:
+        if id(call) not in self.known:
+            args = tuple(
+                Operand(self.node(arg.node), arg.axes) if isinstance(arg, Operand) else arg
+                for arg in call.args
+            )
+            fresh = replace(call, args=args)
+            if isinstance(call.function, jit.Kernel):
+                fresh = self.compiled(fresh, id(call) in self.strided)
+            self.known[id(call)] = fresh
+        return self.known[id(call)]
+
+    def compiled(self, call: Call, strided: bool) -> Call:
+        kernel = call.function
+        outs = () if call.form == "update" else (None,) * len(call.dtypes)
+        args = _bound(kernel, call, outs)
+        layout: Any = "A" if strided else "C"
+        types: list[Any] = [
+            jit.ArrayArg(dtype.newbyteorder("="), call.grid.ndim, layout, readonly=False)
+            for dtype in call.dtypes[: len(outs)]
+        ]
+        for position, arg in enumerate(args):
+            changes = call.form == "update" and position == 0
+            types.append(self.type_of(arg, changes, call.grid.ndim))
+        code = jit.compile_kernel(kernel, tuple(types))
+        return replace(call, args=args, kwargs={}, wants=(), code=code, strided_out=strided)
+
+    def type_of(self, arg: Any, changes: bool, ndim: int) -> Any:
+        if arg is BLOCK_ID:
+            return jit.TupleArg((jit.ScalarArg("int"),) * ndim)
+        if not isinstance(arg, Operand):
+            return jit.arg_type(arg)
+        node = arg.node
+        if not isinstance(node, Input):
+            dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
+            return jit.ArrayArg(dtype.newbyteorder("="), node.grid.ndim, "C")
+        access: Access = self.stage.reads[node.access]
+        dtype = access.source.dtype
+        order: Any = _order(access.source, _joined(node.grid, arg.axes))
+        aligned = not isinstance(access.source, Strided) or access.source.aligned
+        if isinstance(access.source, InMemory):
+            aligned = bool(access.source.array.flags.aligned)
+        if not dtype.isnative:
+            # Kernels get a converted copy, whose layout follows the block's.
+            order, aligned = "A", True
+        return jit.ArrayArg(
+            dtype.newbyteorder("="), node.grid.ndim, order, readonly=not changes, aligned=aligned
+        )
+
+
+def _order(source: Any, grid: Grid) -> str:
+    """Contiguity that every block of `grid` has in a source."""
+    if isinstance(source, Strided):
+        return source.block_order(grid)
+    if isinstance(source, InMemory):
+        # Shared memory holds it in C order; where it is used as it is, it may be anything.
+        array = source.array
+        if not array.flags.c_contiguous:
+            return "A"
+        strides = array.strides
+        return Strided(_NOWHERE, 0, array.shape, array.dtype, strides).block_order(grid)
+    if isinstance(source, Result):
+        shape, itemsize = source.shape, source.dtype.itemsize
+        strides = np.empty(shape, np.int8).strides if np.prod(shape) < 1 << 20 else ()
+        if len(strides) != len(shape):
+            return "A"
+        return Strided(
+            _NOWHERE, 0, shape, source.dtype, tuple(s * itemsize for s in strides)
+        ).block_order(grid)
+    return "A"
+
+
+def _joined(grid: Grid, axes: tuple[int, ...]) -> Grid:
+    """The grid with each axis that is passed whole as one block."""
+    return Grid(
+        (sum(sizes),) if axis == ALL else sizes
+        for sizes, axis in zip(grid.chunks, axes, strict=True)
+    )
+
+
+def _bound(kernel: Callable[..., Any], call: Call, outs: tuple[None, ...]) -> tuple[Any, ...]:
+    """Arguments in the order of the kernel's parameters: compiled code takes no keywords."""
+    function: Any = kernel.func  # type: ignore[attr-defined]
+    kwargs = dict(call.kwargs)
+    if "block_id" in call.wants:
+        kwargs["block_id"] = BLOCK_ID
+    if "block_info" in call.wants:
+        raise KernelError(f"{call.name}: a kernel can take block_id, but not block_info")
+    try:
+        bound = inspect.signature(function).bind(*outs, *call.args, **kwargs)
+    except TypeError as error:
+        filled = f"{len(outs)} output block(s), " if outs else ""
+        raise KernelError(
+            f"kernel {call.name!r} is called with {filled}{len(call.args)} argument(s): {error}"
+        ) from None
+    bound.apply_defaults()
+    args = bound.args[len(outs) :]
+    # Shared memory keeps arrays in C order: so does the signature.
+    return tuple(
+        np.ascontiguousarray(arg) if isinstance(arg, np.ndarray) and arg.ndim else arg
+        for arg in args
+    )

@@ -1,0 +1,268 @@
+"""Our evaluator: learns dtypes, plans, compiles, runs on mapped pages, publishes; decides no layout."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import BlockMismatchError, DtypeError, PlanError
+from ..grid import Coords, Grid
+from ..jit import Kernel
+from ..lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
+from ..lazy.lower import Root, lower
+from ..observe import default_observers
+from ..plan import Options, Plan, Program, Stage
+from ..runtime.engine import Engine
+from ..runtime.files import Files
+from ..runtime.job import Job
+from ..runtime.limits import default_memory, default_workers
+from ..runtime.loop import failure_of
+from ..runtime.pools import Lease
+from ..runtime.scheduler import Limits, run_plan
+from ..storage.draft import Draft
+from ..storage.files import open_regular
+from .codes import compile_plan, needs_kernels
+
+__all__ = ["BlockTrial", "evaluate", "learn_dtypes", "limits_of", "plan_of", "try_block"]
+
+Array = np.ndarray[Any, Any]
+_SCHEDULERS = ("processes", "threads", "serial")
+
+
+class BlockTrial(NamedTuple):
+    """What one real call of a block function gave."""
+
+    coords: Coords
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    seconds: float
+    """Time in the function."""
+    bytes_read: int
+    bytes_made: int
+    block: Array
+    """The block itself."""
+
+
+def limits_of(options: Options) -> Limits:
+    """Decide what a run may use.
+
+    Raises
+    ------
+    ValueError
+        `workers` is below 1, or the scheduler is unknown.
+    """
+    if options.scheduler not in _SCHEDULERS:
+        raise ValueError(
+            f"scheduler={options.scheduler!r} is none of {', '.join(map(repr, _SCHEDULERS))}"
+        )
+    memory = default_memory() if options.memory is None else options.memory
+    workers = default_workers() if options.workers is None else options.workers
+    if workers < 1:
+        raise ValueError(f"workers={workers}; at least 1 is needed")
+    return Limits(memory, 1 if options.scheduler == "serial" else workers, options.progress)
+
+
+def plan_of(roots: Sequence[Root]) -> Plan:
+    """Plan without running; learns the dtypes that it needs."""
+    for root in roots:
+        learn_dtypes(root.node)
+    return lower(roots)
+
+
+def evaluate(
+    roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = ()
+) -> list[Array]:
+    """Make all roots; return the results of those without a target.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    options : Options
+    drafts : sequence of Draft
+        New files that are targets: published when all is done, discarded otherwise.
+    """
+    try:
+        limits = limits_of(options)
+        for root in roots:
+            _settle_keywords(root.node, options)
+        plan = plan_of(roots)
+        with Lease(options.scheduler, limits.workers, needs_kernels(plan)) as pool:
+            plan = compile_plan(plan)
+            opened = {_identity(draft.fd): draft.fd for draft in drafts}
+            observers = default_observers(limits.progress)
+            found = run_plan(plan, limits, pool, opened, observers)
+        for draft in drafts:
+            draft.publish(options.durability)
+    finally:
+        for draft in drafts:
+            draft.discard()
+    results = iter(found)
+    return [next(results) for root in roots if root.target is None]  # type: ignore[misc]
+
+
+def learn_dtypes(node: Node) -> None:
+    """Find out the dtypes of block functions that were given none, from block 0.
+
+    Each function is called once, on the block at the array's beginning, really read.
+
+    Raises
+    ------
+    Exception
+        Whatever the function raises.
+    """
+    if isinstance(node, ReduceNode):
+        learn_dtypes(node.source)
+    elif isinstance(node, PickNode):
+        learn_dtypes(node.call)
+    elif isinstance(node, MapNode):
+        for child in node.nodes:
+            learn_dtypes(child)
+        if node.dtypes is None:
+            node.dtypes = _infer(node)
+
+
+def try_block(node: Node, coords: Coords) -> BlockTrial:
+    """Make one block of a node here and now."""
+    learn_dtypes(node)
+    call = node.call if isinstance(node, PickNode) else node
+    if isinstance(call, MapNode):
+        _settle_keywords(call, Options())
+    engine, stage = _engine_for(node)
+    try:
+        began = time.perf_counter()
+        try:
+            value = stage.kernel.values[0]
+            block = np.array(engine._evaluator.value(value, coords))
+        except Exception as error:
+            raise failure_of(error, coords, stage.grid).exception from None  # type: ignore[misc]
+        seconds = time.perf_counter() - began
+        read = sum(
+            int(np.prod([part.stop - part.start for part in access.region(stage.grid, coords)]))
+            * access.source.dtype.itemsize
+            for access in stage.reads
+        )
+        return BlockTrial(
+            coords, block.shape, block.dtype, seconds, read, int(block.nbytes), block
+        )
+    finally:
+        engine.close()
+
+
+def _infer(node: MapNode) -> tuple[np.dtype[Any], ...]:
+    """Call the function on block 0 and look at what comes back."""
+    if isinstance(node.function, Kernel) or node.form != "block":
+        dtypes = [child.dtypes for child in node.nodes if child.dtypes is not None]
+        if not dtypes:
+            raise DtypeError(f"{node.name} fills its output: without array arguments give dtype=")
+        return (dtypes[0][0],) * node.nout
+    _settle_keywords(node, Options())
+    trial = replace(node, dtypes=(np.dtype(np.uint8),) * node.nout, function=_Spy(node.function))
+    coords = (0,) * len(node.chunks)
+    if not Grid([[1] * len(sizes) for sizes in node.chunks]).size:
+        raise PlanError(f"{node.name} has no block to learn its dtype from; give dtype=")
+    engine, stage = _engine_for(trial)
+    try:
+        engine._evaluator.value(stage.kernel.values[0], coords)
+    except _Seen as seen:
+        returned = seen.args[0]
+    except Exception as error:
+        raise failure_of(error, coords, None).exception from None  # type: ignore[misc]
+    finally:
+        engine.close()
+    results = returned if node.nout > 1 else (returned,)
+    if not isinstance(results, (tuple, list)) or len(results) != node.nout:
+        raise BlockMismatchError(
+            f"{node.name} returned {type(returned).__name__} for block {coords}; expected "
+            f"{node.nout} arrays (nout={node.nout})"
+        )
+    return tuple(np.asarray(result).dtype for result in results)
+
+
+class _Seen(Exception):
+    """Carries what a function returned out of the evaluator, before it is compared."""
+
+
+class _Spy:
+    """Calls a function and reports what it returned."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise _Seen(self._function(*args, **kwargs))
+
+
+def _engine_for(node: Node) -> tuple[Engine, Stage]:
+    """An engine in this process that can make single blocks of a node."""
+    plan = lower([Root(node)])
+    if len(plan.stages) > 1:
+        # What it needs of other passes is computed first, and stands for them.
+        node = _with_reductions_done(node)
+        plan = lower([Root(node)])
+    stage = compile_plan(plan).stages[-1]
+    assert isinstance(stage.kernel, Program)
+    keys = {
+        (access.source.file.dev, access.source.file.ino): access.source.file
+        for access in stage.reads
+        if hasattr(access.source, "file")
+    }
+    files = [(key, open_regular(key.path), False) for key in keys.values()]
+    job = Job(0, replace(stage, kernel=None, writes=()), None, (), "stream", np.geterr())
+    engine = Engine(job, Files(files))
+    engine.bind(replace(stage.kernel, codes=()))
+    return engine, stage
+
+
+def _with_reductions_done(node: Node) -> Node:
+    if isinstance(node, ReduceNode):
+        (result,) = evaluate([Root(node)], Options(scheduler="serial", progress=False))
+        return MemoryNode(result)
+    if isinstance(node, PickNode):
+        call = _with_reductions_done(node.call)
+        assert isinstance(call, MapNode)
+        return PickNode(call, node.output)
+    if isinstance(node, MapNode):
+        args = tuple(
+            _with_reductions_done(arg) if isinstance(arg, Node) else arg for arg in node.args
+        )
+        return replace(node, args=args)
+    return node
+
+
+def _settle_keywords(node: Node, options: Options) -> None:
+    """Give keyword arguments that are arrays their whole value, as dask does."""
+    if isinstance(node, ReduceNode):
+        _settle_keywords(node.source, options)
+    elif isinstance(node, PickNode):
+        _settle_keywords(node.call, options)
+    elif isinstance(node, MapNode):
+        for child in node.nodes:
+            _settle_keywords(child, options)
+        if any(isinstance(value, Node) for value in node.kwargs.values()):
+            node.kwargs = {
+                name: _whole(value, options) if isinstance(value, Node) else value
+                for name, value in node.kwargs.items()
+            }
+
+
+def _whole(node: Node, options: Options) -> Array:
+    if isinstance(node, MemoryNode):
+        return node.array
+    if isinstance(node, StoredNode) and node.source.contiguous == "C" and node.source.size:
+        # By reference: workers map the file themselves.
+        source = node.source
+        return np.memmap(source.file.path, source.dtype, "r", source.offset, source.shape)
+    (result,) = evaluate([Root(node)], options)
+    return result
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+

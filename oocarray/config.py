@@ -1,0 +1,131 @@
+"""The options in force, from ``with oo.options(...)``, the environment and defaults; nothing else is global."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from dataclasses import fields, replace
+from types import TracebackType
+from typing import Any
+
+from .plan import Options
+from .units import parse_bytes
+
+__all__ = ["current", "merged", "options"]
+
+_NAMES = tuple(field.name for field in fields(Options))
+_DURABILITIES = ("none", "process", "machine")
+_current: contextvars.ContextVar[Options | None] = contextvars.ContextVar(
+    "oocarray_options", default=None
+)
+
+
+class options:  # noqa: N801
+    """Set options for what is run inside a ``with`` block.
+
+    Parameters
+    ----------
+    memory : int or str, optional
+        Bytes that a run may hold over all its processes, such as ``"512 MiB"``. Default: half of
+        what the machine and its control groups have room for.
+    workers : int, optional
+        Worker processes or threads. Default: the processors this process may use.
+    scheduler : {"processes", "threads", "serial"}, optional
+        Default: processes.
+    durability : {"none", "process", "machine"}, optional
+        What has happened to a new file when its run returns: nothing but a rename; or its
+        bytes and its name are on the disk ("process" and "machine"). Default: none.
+    scratch : path-like, optional
+        Folder for intermediate files. Default: that of the output.
+    progress : bool, optional
+        Show progress. Default: for runs that last, a bar on a terminal and lines elsewhere.
+
+    Each has an environment variable: ``OOCARRAY_MEMORY``, ``OOCARRAY_WORKERS`` and so on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown name, or a value that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import oocarray as oo
+    >>> x = oo.from_array(np.arange(6.0))
+    >>> with oo.options(memory="64 MiB", scheduler="serial"):
+    ...     float(x.sum().compute())
+    15.0
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self._values = _checked(values)
+        self._tokens: list[contextvars.Token[Options | None]] = []
+
+    def __enter__(self) -> Options:
+        chosen = replace(current(), **self._values)
+        self._tokens.append(_current.set(chosen))
+        return chosen
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+
+def current() -> Options:
+    """Return the options in force."""
+    chosen = _current.get()
+    return chosen if chosen is not None else _from_environment()
+
+
+def merged(values: dict[str, Any]) -> Options:
+    """Return the options in force with those of one call over them."""
+    return replace(current(), **_checked(values))
+
+
+def _from_environment() -> Options:
+    found = {
+        name: os.environ[f"OOCARRAY_{name.upper()}"]
+        for name in _NAMES
+        if os.environ.get(f"OOCARRAY_{name.upper()}")
+    }
+    try:
+        return Options(**_checked(found))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"in the environment variables OOCARRAY_...: {error}") from None
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(values) - set(_NAMES)
+    if unknown:
+        raise TypeError(
+            f"no option is called {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}"
+        )
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        result[name] = None if value is None else _value(name, value)
+    return {
+        name: value
+        for name, value in result.items()
+        if value is not None or name not in ("scheduler", "durability")
+    }
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "memory":
+        return parse_bytes(value)
+    if name == "workers":
+        count = int(value)
+        if count < 1 or count != float(value):
+            raise ValueError(f"workers={value!r}; at least 1 is needed")
+        return count
+    if name == "durability" and value not in _DURABILITIES:
+        raise ValueError(f"durability={value!r} is none of {', '.join(_DURABILITIES)}")
+    if name == "progress":
+        if isinstance(value, str):
+            return value.lower() not in ("0", "false", "no", "off")
+        return bool(value)
+    return os.fspath(value) if name == "scratch" else value

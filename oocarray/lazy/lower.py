@@ -1,0 +1,338 @@
+"""Turns nodes into the stages of a plan; it reads no data, calls no function, compiles nothing.
+
+Roots that read the same source over compatible grids become one stage: one pass.  A
+reduction that something else needs ends in an earlier stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ..chunking import BLOCK_BYTES, refine
+from ..grid import Chunks, Grid
+from ..leafcut import leaf_chunks
+from ..plan import (
+    Access,
+    Blocks,
+    Call,
+    Gather,
+    InMemory,
+    Input,
+    Operand,
+    Partials,
+    Pick,
+    Plan,
+    Program,
+    Repeat,
+    Result,
+    Scratch,
+    Source,
+    Stage,
+    Write,
+)
+from ..storage.layout import Strided
+from .blockmap import block_info
+from .collect import Collect
+from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
+
+__all__ = ["Root", "lower", "nested_reductions"]
+
+
+@dataclass(eq=False)
+class Root:
+    """One thing that the caller wants made.
+
+    Without `target` the result is kept in memory and returned.
+    """
+
+    node: Node
+    target: Strided | InMemory | None = None
+    in_place: bool = False
+
+
+@dataclass(eq=False)
+class _Draft:
+    """A stage that is being put together."""
+
+    grid: Grid
+    level: int
+    sources: frozenset[int]
+    repeat: Repeat = "safe"
+    reads: list[Access] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    after: set[int] = field(default_factory=set)
+    built: dict[Any, Any] = field(default_factory=dict)
+
+    def access(self, source: Source, how: Any) -> int:
+        for number, known in enumerate(self.reads):
+            if known.source is source and known.how == how:
+                return number
+        self.reads.append(Access(source, how))
+        return len(self.reads) - 1
+
+
+def lower(roots: Sequence[Root]) -> Plan:
+    """Plan how to make all roots.
+
+    All dtypes must be known.  The results of roots without a target are the plan's outputs,
+    in order.
+    """
+    return _Lowering(roots).plan()
+
+
+class _Lowering:
+    def __init__(self, roots: Sequence[Root]) -> None:
+        self.roots = roots
+        self.drafts: list[_Draft] = []
+        self.placed: dict[int, tuple[_Draft, int]] = {}
+        self.results: dict[int, ReduceNode] = {}
+        self._memory: dict[int, InMemory] = {}
+
+    def plan(self) -> Plan:
+        needed: dict[int, ReduceNode] = {}
+        for root in self.roots:
+            for node in nested_reductions(root.node):
+                needed[id(node)] = node
+            if isinstance(root.node, ReduceNode) and root.target is None:
+                needed[id(root.node)] = root.node
+        blocks = [root for root in self.roots if id(root.node) not in needed]
+        for level in range(1 + max((_level(r.node) for r in self.roots), default=0)):
+            for root in blocks:
+                if not isinstance(root.node, ReduceNode) and _level(root.node) == level:
+                    self._place_blocks(root, level)
+            # Computed arrays fix the grid of their pass; stored ones fit in with many.
+            for reduce in sorted(needed.values(), key=lambda node: _is_stored(node.source)):
+                if _level(reduce.source) == level:
+                    self._place_reduction(reduce, level)
+        for root in blocks:
+            if isinstance(root.node, ReduceNode):
+                raise AssertionError(f"a reduction cannot be stored by blocks: {root}")
+        order = {id(draft): number for number, draft in enumerate(self.drafts)}
+        outputs = []
+        for root in self.roots:
+            if root.target is None:
+                draft, write = self.placed[id(root.node)]
+                shape, dtype = root.node.shape, root.node.dtypes
+                assert dtype is not None
+                outputs.append(Result(order[id(draft)], write, shape, dtype[0]))
+        return Plan(tuple(self._stage(draft) for draft in self.drafts), tuple(outputs))
+
+    def _stage(self, draft: _Draft) -> Stage:
+        return Stage(
+            kernel=Program(tuple(draft.values), (None,) * len(draft.values)),
+            grid=draft.grid,
+            reads=tuple(draft.reads),
+            writes=tuple(draft.writes),
+            after=tuple(sorted(draft.after)),
+            repeat=draft.repeat,
+            label=", ".join(dict.fromkeys(draft.labels)),
+        )
+
+    # ---- placing roots in stages ------------------------------------------------------------
+
+    def _place_blocks(self, root: Root, level: int) -> None:
+        node = root.node
+        known = _known(node.chunks)
+        grid = Grid(node.chunks if known else _ones(node.chunks))
+        draft = None
+        if not root.in_place:
+            draft = self._joined(grid, level, _sources(node))
+        if draft is None:
+            draft = _Draft(grid, level, _sources(node))
+            self.drafts.append(draft)
+        value = self._value(draft, node, tuple(range(grid.ndim)), grid.chunks)
+        write: Write
+        assert node.dtypes is not None
+        if root.target is not None:
+            write = Blocks(root.target, grid)
+        elif known:
+            write = Scratch(node.shape, node.dtypes[0], grid)
+        else:
+            write = Partials(Collect(len(node.chunks), node.dtypes[0]), grid)
+        if root.in_place:
+            draft.repeat = "never"
+        self.placed.setdefault(id(node), (draft, len(draft.writes)))
+        draft.writes.append(write)
+        draft.values.append(value)
+        draft.labels.append(_label(node))
+
+    def _place_reduction(self, node: ReduceNode, level: int) -> None:
+        source, reduction = node.source, node.reduction
+        leaves = _leaves(source, reduction)
+        draft = None
+        for candidate in self.drafts:
+            if (
+                candidate.level == level
+                and candidate.repeat == "safe"
+                and candidate.sources & _sources(source)
+                and candidate.grid.shape == leaves.shape
+                and leaves.refines(candidate.grid)
+                and (_is_stored(source) or candidate.grid == Grid(source.chunks))
+            ):
+                draft = candidate
+                break
+        if draft is None:
+            draft = _Draft(_items(source, leaves), level, _sources(source))
+            self.drafts.append(draft)
+        value = self._value(draft, source, tuple(range(leaves.ndim)), draft.grid.chunks)
+        self.placed[id(node)] = draft, len(draft.writes)
+        self.results[id(node)] = node
+        draft.writes.append(Partials(reduction, leaves))
+        draft.values.append(value)
+        draft.labels.append(node.name)
+
+    def _joined(self, grid: Grid, level: int, sources: frozenset[int]) -> _Draft | None:
+        for draft in self.drafts:
+            if (
+                draft.level == level
+                and draft.repeat == "safe"
+                and draft.grid == grid
+                and draft.sources & sources
+            ):
+                return draft
+        return None
+
+    # ---- programs -----------------------------------------------------------------------------
+
+    def _value(self, draft: _Draft, node: Node, axes: tuple[int, ...], chunks: Chunks) -> Any:
+        """The plan's record for a node, cut by `chunks`, whose blocks item axes `axes` pick."""
+        key = id(node), axes, chunks if not isinstance(node, (MapNode, PickNode)) else None
+        if key not in draft.built:
+            draft.built[key] = self._build(draft, node, axes, chunks)
+        return draft.built[key]
+
+    def _build(self, draft: _Draft, node: Node, axes: tuple[int, ...], chunks: Chunks) -> Any:
+        if isinstance(node, PickNode):
+            return Pick(self._value(draft, node.call, axes, chunks), node.output)
+        if isinstance(node, MapNode):
+            return self._call(draft, node, axes)
+        source: Source
+        if isinstance(node, StoredNode):
+            source = node.source
+        elif isinstance(node, MemoryNode):
+            source = self._memory.setdefault(id(node), InMemory(node.array))
+        else:
+            earlier, write = self.placed[id(node)]
+            stage = next(n for n, known in enumerate(self.drafts) if known is earlier)
+            draft.after.add(stage)
+            source = draft.built.setdefault(("result", id(node)), node.result(stage, write))
+        grid = Grid(chunks)
+        return Input(draft.access(source, Gather(grid, axes)), grid)
+
+    def _call(self, draft: _Draft, node: MapNode, axes: tuple[int, ...]) -> Call:
+        args: list[Any] = []
+        arrays = 0
+        positions = []
+        for position, arg in enumerate(node.args):
+            if not isinstance(arg, Node):
+                args.append(arg)
+                continue
+            own = node.plan.axes[arrays]
+            below = tuple(axis if axis < 0 else axes[axis] for axis in own)
+            value = self._value(draft, arg, below, node.plan.inputs[arrays])
+            args.append(Operand(value, own))
+            positions.append(position)
+            arrays += 1
+        assert node.dtypes is not None
+        chunks = node.chunks
+        return Call(
+            function=node.function,
+            form=node.form,  # type: ignore[arg-type]
+            args=tuple(args),
+            kwargs=node.kwargs,
+            grid=Grid(chunks if _known(chunks) else _ones(chunks)),
+            chunks=chunks,
+            dtypes=node.dtypes,
+            name=node.name,
+            wants=node.wants,
+            info=partial(block_info, node.plan, tuple(positions)),
+        )
+
+
+def nested_reductions(node: Node) -> list[ReduceNode]:
+    """Reductions that must have ended before `node` can be made, innermost first."""
+    found: dict[int, ReduceNode] = {}
+
+    def visit(node: Node) -> None:
+        for child in _children(node):
+            visit(child)
+            if isinstance(child, ReduceNode):
+                found[id(child)] = child
+
+    visit(node)
+    return list(found.values())
+
+
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MapNode):
+        return node.nodes
+    if isinstance(node, PickNode):
+        return [node.call]
+    return [node.source] if isinstance(node, ReduceNode) else []
+
+
+def _level(node: Node) -> int:
+    """How many passes must be over before this node's own can begin."""
+    if isinstance(node, ReduceNode):
+        return _level(node.source) + 1
+    return max((_level(child) for child in _children(node)), default=0)
+
+
+def _sources(node: Node) -> frozenset[int]:
+    """The arrays that making this node reads in its own pass."""
+    if isinstance(node, StoredNode):
+        return frozenset([hash((node.source.file.dev, node.source.file.ino))])
+    if isinstance(node, MemoryNode):
+        return frozenset([id(node.array)])
+    if isinstance(node, ReduceNode):
+        return frozenset()
+    found = frozenset([id(node)] if isinstance(node, MapNode) else [])
+    return found.union(*(_sources(child) for child in _children(node)))
+
+
+def _leaves(source: Node, reduction: Any) -> Grid:
+    assert source.dtypes is not None
+    if reduction.partial_dtype == object:
+        return Grid(source.chunks)
+    itemsize = source.dtypes[0].itemsize
+    partial_itemsize = reduction.partial_dtype.itemsize
+    if _is_stored(source):
+        shape: tuple[int, ...] = source.shape
+        cut = leaf_chunks(shape, reduction.axes, itemsize, source.order, partial_itemsize)  # type: ignore[arg-type]
+        return Grid(cut)
+    # Leaves of a computed array lie within the blocks that its function makes.
+    block = Grid(source.chunks).max_block_shape
+    cut = leaf_chunks(block, reduction.axes, itemsize, "C", partial_itemsize)
+    return Grid(refine(source.chunks, [max(sizes, default=1) for sizes in cut]))
+
+
+def _items(source: Node, leaves: Grid) -> Grid:
+    """Unions of leaves to go through one by one: a block's worth of a stored array, else a block."""
+    if _is_stored(source):
+        assert source.dtypes is not None
+        elements = max(BLOCK_BYTES // max(source.dtypes[0].itemsize, 1), 1)
+        return leaves.coarsen(elements, source.order)  # type: ignore[arg-type]
+    return Grid(source.chunks)
+
+
+def _is_stored(node: Node) -> bool:
+    return not isinstance(node, (MapNode, PickNode))
+
+
+def _label(node: Node) -> str:
+    if isinstance(node, MapNode):
+        return node.name
+    return _label(node.call) if isinstance(node, PickNode) else "copy"
+
+
+def _known(chunks: Chunks) -> bool:
+    return all(size == size for sizes in chunks for size in sizes)
+
+
+def _ones(chunks: Chunks) -> Chunks:
+    return tuple(tuple(1 for _ in sizes) for sizes in chunks)

@@ -1,0 +1,131 @@
+"""The kernels of variances and of histograms, as plain functions; they allocate nothing.
+
+Their arguments and their fixed order are those of `oocarray.leafkernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["histogram_walk", "moments"]
+
+Function = Callable[..., Any]
+
+VAR_ROWS = 32  # rows per lane between two mergings: 64 KiB, so that the second pass reads L2
+
+
+def moments(skip: bool) -> tuple[Function, Function]:
+    """Count, mean as high + low, and sum of squared distances from the mean.
+
+    Lanes 4 to 7 of `state` are workspace: a count, a first guess of the mean, and the sums of
+    the distances from it and of their squares.
+    """
+
+    def update(state, src, start, rows, stride, m, first, step, spread):  # type: ignore[no-untyped-def]
+        count = state[4]
+        guess = state[5]
+        one = state[6]
+        two = state[7]
+        for tile in range(0, rows, VAR_ROWS):
+            end = min(rows, tile + VAR_ROWS)
+            row = src[start + tile * stride : start + tile * stride + m]
+            for j in range(m):
+                x = np.float64(row[j])
+                guess[j] = 0.0 if skip and x != x else x
+                count[j] = end - tile
+                one[j] = 0.0
+                two[j] = 0.0
+            if skip:
+                for j in range(m):
+                    count[j] = 0.0
+            for r in range(tile, end):
+                row = src[start + r * stride : start + r * stride + m]
+                for j in range(m):
+                    x = np.float64(row[j])
+                    if skip:
+                        count[j] += 1.0 if x == x else 0.0
+                        one[j] += x - guess[j] if x == x else 0.0
+                    else:
+                        one[j] += x - guess[j]
+            for j in range(m):
+                guess[j] += one[j] / max(count[j], 1.0)
+                one[j] = 0.0
+            for r in range(tile, end):
+                row = src[start + r * stride : start + r * stride + m]
+                for j in range(m):
+                    d = np.float64(row[j]) - guess[j]
+                    if skip:
+                        d = d if d == d else 0.0
+                    one[j] += d
+                    two[j] += d * d
+            for j in range(m):
+                n = count[j]
+                shift = one[j] / max(n, 1.0)
+                spread_here = two[j] - one[j] * shift
+                spread_here = 0.0 if spread_here < 0.0 else spread_here
+                total = state[0, j] + n
+                part = n / max(total, 1.0)
+                delta = ((guess[j] - state[1, j]) - state[2, j]) + shift
+                state[3, j] += spread_here + delta * delta * state[0, j] * part
+                state[0, j] = total
+                a = state[1, j]
+                b = delta * part
+                s = a + b
+                z = s - a
+                state[2, j] += (a - (s - z)) + (b - z)
+                state[1, j] = s
+
+    def merge(state, n, shift):  # type: ignore[no-untyped-def]
+        for j in range(n):
+            i = j + shift
+            total = state[0, j] + state[0, i]
+            part = state[0, i] / max(total, 1.0)
+            delta = (state[1, i] - state[1, j]) + (state[2, i] - state[2, j])
+            state[3, j] += state[3, i] + delta * delta * state[0, j] * part
+            state[0, j] = total
+            a = state[1, j]
+            b = delta * part
+            s = a + b
+            z = s - a
+            state[2, j] += (a - (s - z)) + (b - z)
+            state[1, j] = s
+
+    return update, merge
+
+
+def histogram_walk(uniform: bool) -> Function:
+    """Build the kernel that counts elements between edges; `seed` holds the edges."""
+
+    def walk(flat, dims, seed, state, buf, out):  # type: ignore[no-untyped-def]
+        bins = out.shape[3]
+        low = seed[0]
+        high = seed[bins]
+        for leaf in range(dims[0]):
+            counts = out[leaf, 0, 0]
+            counts[:] = 0
+            start = leaf * dims[1]
+            for r in range(dims[4]):
+                x = flat[start + r * dims[5]]
+                if not (x >= low and x <= high):
+                    continue  # NaN too
+                if uniform:
+                    i = min(int((x - low) / (high - low) * bins), bins - 1)
+                    while x < seed[i]:  # the quotient can be one rounding off
+                        i -= 1
+                    while i < bins - 1 and x >= seed[i + 1]:
+                        i += 1
+                else:
+                    i = 0
+                    end = bins
+                    while end - i > 1:
+                        middle = (i + end) // 2
+                        if x >= seed[middle]:
+                            i = middle
+                        else:
+                            end = middle
+                counts[i] += 1
+
+    return walk

@@ -1,0 +1,1 @@
+"""What Linux knows of a file's pages: bytes and addresses, never arrays."""

@@ -1,0 +1,127 @@
+"""Lends a file's pages as bytes for as long as somebody looks at them, and never under nobody's feet.
+
+A `Window` maps a byte range of a file between two guard pages.  The NumPy arrays made of
+it hold it: it is unmapped when the last of them is gone, never before.  (Closing Python's
+``mmap`` under a view raises BufferError; unmapping under one is a segmentation fault.)
+A store one element outside the window meets a guard page and ends the process, instead
+of changing another block.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Any
+
+import numpy as np
+
+from . import calls
+
+__all__ = ["Window", "read_pages"]
+
+
+class _Pages:
+    """Owner of one mapped address range; arrays made of it keep it alive as their base."""
+
+    __slots__ = ("__array_interface__", "__weakref__")
+
+    def __init__(self, address: int, length: int, writable: bool) -> None:
+        self.__array_interface__: dict[str, Any] = {
+            "version": 3,
+            "shape": (length,),
+            "typestr": "|u1",
+            "data": (address, not writable),
+        }
+
+
+class Window:
+    """Bytes `start` to `stop` of an open file, mapped.
+
+    Parameters
+    ----------
+    fd : int
+        An open descriptor; the mapping outlives it.
+    start, stop : int
+        Byte range of the file; the mapping reaches out to whole pages.
+    writable : bool
+        Map for stores too; `fd` must be open for reading and writing.
+
+    Attributes
+    ----------
+    bytes : numpy.ndarray
+        One-dimensional uint8 array of the mapped pages, shared; None once `release` was called.
+    origin : int
+        Position in the file of ``bytes[0]``.
+
+    Raises
+    ------
+    OSError
+        The system has no room for the mapping, or the file cannot be mapped.
+    """
+
+    __slots__ = ("__weakref__", "_address", "_finalizer", "bytes", "length", "origin", "writable")
+
+    def __init__(self, fd: int, start: int, stop: int, writable: bool = False) -> None:
+        self.origin = start - start % calls.PAGE
+        self.length = -(-max(stop - self.origin, 1) // calls.PAGE) * calls.PAGE
+        self.writable = writable
+        whole = self.length + 2 * calls.PAGE
+        reserved = calls.map_nothing(whole)
+        self._address = reserved + calls.PAGE
+        try:
+            calls.map_file(fd, self.origin, self.length, writable, self._address)
+        except OSError:
+            calls.unmap(reserved, whole)
+            raise
+        pages = _Pages(self._address, self.length, writable)
+        # At interpreter exit views may outlive us: the kernel cleans up, finalizers must not.
+        self._finalizer = weakref.finalize(pages, calls.unmap, reserved, whole)
+        self._finalizer.atexit = False
+        self.bytes: np.ndarray[Any, np.dtype[np.uint8]] | None = np.asarray(pages)
+
+    def covers(self, start: int, stop: int) -> bool:
+        """Tell whether the byte range of the file lies within the mapping."""
+        return self.origin <= start and stop <= self.origin + self.length
+
+    def advise(self, advice: int) -> bool:
+        """Give a hint on the whole window; False where the kernel refuses it."""
+        return calls.advise(self._address, self.length, advice)
+
+    def populate(self, start: int, stop: int, write: bool = False) -> bool:
+        """Bring the pages of a byte range of the file in.
+
+        Raises
+        ------
+        OSError
+            EFAULT: a page cannot be had; as a load it would have been SIGBUS.
+        """
+        first = max(start - start % calls.PAGE, self.origin)
+        last = min(-(-stop // calls.PAGE) * calls.PAGE, self.origin + self.length)
+        if last <= first:
+            return True
+        return calls.populate(self._address + first - self.origin, last - first, write)
+
+    def forget(self, start: int, stop: int) -> None:
+        """Take the pages of a byte range out of this process; they come back when touched.
+
+        The page cache keeps them: what no process has mapped can then be dropped from it.
+        """
+        first = max(start - start % calls.PAGE, self.origin)
+        last = min(-(-stop // calls.PAGE) * calls.PAGE, self.origin + self.length)
+        if last > first:
+            calls.advise(self._address + first - self.origin, last - first, calls.DONTNEED)
+
+    def release(self) -> bool:
+        """Let go of the window; True if that unmapped it, False while a view still holds it."""
+        self.bytes = None
+        return not self._finalizer.alive
+
+
+def read_pages(fd: int, start: int, stop: int) -> None:
+    """Read one byte of every page of a range, for kernels that cannot populate a mapping.
+
+    What would be SIGBUS in the mapping is an OSError here.
+    """
+    for position in range(start - start % calls.PAGE, stop, calls.PAGE):
+        if not os.pread(fd, 1, position):
+            raise OSError(14, "file ends before the mapping does")

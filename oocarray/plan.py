@@ -1,0 +1,428 @@
+"""The records of a plan: what is to be done, on which bytes, in what order; it does none of it.
+
+A plan is a tuple of stages.  A stage runs one kernel on every block of one grid, its
+*items*, in C order; a task is a range of items.  What an item reads and writes follows
+from its coordinates by the records below, so that planner, scheduler, workers and
+observers need to agree on nothing else, and a million blocks cost no more to plan than
+one.  ``validate`` (in `oocarray.validate`) refuses a plan before a byte moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from .grid import Chunks, Coords, Grid, Region
+from .storage.layout import Strided
+
+__all__ = [
+    "ALL",
+    "BLOCK_ID",
+    "FIRST",
+    "Access",
+    "Advanced",
+    "Began",
+    "Blocks",
+    "Broadcast",
+    "Call",
+    "Ended",
+    "Event",
+    "Gather",
+    "Halo",
+    "InMemory",
+    "Input",
+    "Operand",
+    "Options",
+    "Partials",
+    "Pick",
+    "Plan",
+    "Program",
+    "Result",
+    "Same",
+    "Scratch",
+    "Source",
+    "Stage",
+    "Task",
+    "Whole",
+]
+
+FIRST = -1
+"""In `axes`: always block 0 of this axis (it has one block, reused for all)."""
+ALL = -2
+"""In `axes`: the whole axis, whatever the item."""
+
+
+
+class _BlockId:
+    """As an argument of a kernel: the coordinates of the block."""
+
+    def __reduce__(self) -> str:
+        return "BLOCK_ID"
+
+
+BLOCK_ID = _BlockId()
+
+Durability = Literal["none", "process", "machine"]
+Repeat = Literal["safe", "journal", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run may use; None means: decide from the machine when the run begins."""
+
+    memory: int | None = None
+    """Bytes that the run may hold, over all its processes."""
+    workers: int | None = None
+    scheduler: Any = "processes"
+    """``"processes"``, ``"threads"``, ``"serial"`` or a client of dask.distributed."""
+    durability: Durability = "none"
+    scratch: str | None = None
+    """Folder for intermediate files; None: that of the output."""
+    progress: bool | None = None
+    """None: a bar where there is a terminal, log lines elsewhere, for runs that last."""
+
+
+# ---- where data lies -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InMemory:
+    """An array of this process, held for the length of a run; workers see it through a memfd."""
+
+    array: np.ndarray[Any, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.array.nbytes)
+
+
+class Source(Protocol):
+    """Whatever has a shape and a dtype and can be cut by regions."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+# ---- how an item's coordinates become a region of a source --------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The item's own region; the source has the shape of the stage's grid."""
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        return grid.region(coords)
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """The item's region on the last axes of the source, and 0:1 where the source has one element."""
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        own = grid.region(coords)[grid.ndim - len(shape) :]
+        return tuple(
+            slice(0, 1) if size == 1 else part for size, part in zip(shape, own, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Halo:
+    """The item's region and `depth` neighbours before and after it on each axis.
+
+    The region is cut off at the array's edge; what lies beyond comes from `boundary`,
+    one of ``"none"``, ``"reflect"``, ``"periodic"``, ``"nearest"`` or a constant, per axis.
+    """
+
+    depth: tuple[tuple[int, int], ...]
+    boundary: tuple[Any, ...]
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        return tuple(
+            slice(max(part.start - before, 0), min(part.stop + after, size))
+            for part, (before, after), size in zip(
+                grid.region(coords), self.depth, shape, strict=True
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """A block of the source's own grid; `axes` says which item axis picks it on each of its axes.
+
+    An entry of `axes` is an axis of the stage's grid, or `FIRST`, or `ALL`.
+    """
+
+    grid: Grid
+    axes: tuple[int, ...]
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        picked = tuple(0 if axis < 0 else coords[axis] for axis in self.axes)
+        own = self.grid.region(picked)
+        return tuple(
+            slice(0, size) if axis == ALL else part
+            for axis, part, size in zip(self.axes, own, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of the source, for every item."""
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        return tuple(slice(0, size) for size in shape)
+
+
+How = Same | Broadcast | Halo | Gather | Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """As a source: what write number `write` of an earlier stage has made, once that stage ended."""
+
+    stage: int
+    write: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One thing that a stage reads: a source, and how an item finds its part of it."""
+
+    source: Source
+    how: How
+
+    def region(self, grid: Grid, coords: Coords) -> Region:
+        """The region of the source that the item at `coords` reads."""
+        return self.how.region(grid, coords, self.source.shape)
+
+
+# ---- what a stage writes ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Each item writes its block of `grid` into `target`.
+
+    With `where`, the regions are known only when that earlier stage has ended (the
+    offsets of a boolean selection): disjoint by construction, checked when they are.
+    """
+
+    target: Source
+    grid: Grid
+    where: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partials:
+    """Each item yields a partial result per leaf, combined in a fixed tree over the leaves."""
+
+    reduction: Any
+    """A record with ``leaves``, ``combine`` and ``finish`` (see `oocarray.leaves`)."""
+    leaves: Grid
+    """A refinement of the stage's grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Each item writes its block of `grid` into an intermediate array that ends with the run."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    grid: Grid
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+Write = Blocks | Partials | Scratch
+
+
+# ---- the kernel of a stage, when it is made of block functions -----------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A block of what access number `access` reads, cut by `grid`."""
+
+    access: int
+    grid: Grid
+
+    @property
+    def known(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """An argument of a call that is cut in blocks; `axes` as in `Gather`, by the call's coordinates."""
+
+    node: Input | Call | Pick
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A user's function on blocks.
+
+    `form` is ``"block"`` (blocks in, block out), ``"out"`` (the output blocks come first,
+    and are filled), ``"udf"`` (inputs as a tuple, output, offset) or ``"update"`` (changes
+    its first block in place).  Arguments that are not `Operand` are passed as they are.
+    """
+
+    function: Any
+    form: Literal["block", "out", "udf", "update"]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    grid: Grid
+    """Blocks of the output; an item of an outer call may need several."""
+    chunks: Chunks
+    """The same as sizes; nan where only the function knows (1 in `grid`)."""
+    dtypes: tuple[np.dtype[Any], ...]
+    name: str = "function"
+    wants: tuple[str, ...] = ()
+    """Which of ``block_id`` and ``block_info`` the function takes."""
+    info: Any = None
+    """Called with coordinates and dtype, answers ``block_info``."""
+    code: Any = None
+    """Compiled kernel (see `oocarray.jit`), or None for a Python function."""
+    strided_out: bool = False
+    """Whether `code` can fill blocks that are not C-contiguous."""
+
+    @property
+    def known(self) -> bool:
+        """Whether every block's shape is known before the function has run."""
+        return all(size == size for sizes in self.chunks for size in sizes)
+
+    def block_shape(self, coords: Coords) -> tuple[int, ...]:
+        """Shape of the block that the function must make; nan where only it knows."""
+        return tuple(sizes[at] for sizes, at in zip(self.chunks, coords, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One of the outputs of a call that has several."""
+
+    call: Call
+    output: int
+
+    @property
+    def grid(self) -> Grid:
+        return self.call.grid
+
+    @property
+    def known(self) -> bool:
+        return self.call.known
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Kernel of a stage: `values[i]` is what write number i writes."""
+
+    values: tuple[Input | Call | Pick, ...]
+    codes: tuple[Any, ...] = ()
+    """Compiled leaf kernels, one per write (None for blocks)."""
+    reductions: tuple[Any, ...] = ()
+    """The reductions of the stage's partials, one per write: they may hold user's functions."""
+
+
+# ---- stages and plans -----------------------------------------------------------------------
+
+
+class Task(NamedTuple):
+    """A range of items of one stage."""
+
+    stage: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One kernel over all items of `grid`."""
+
+    kernel: Any
+    grid: Grid
+    reads: tuple[Access, ...]
+    writes: tuple[Write, ...]
+    after: tuple[int, ...] = ()
+    """Numbers of the stages that must have ended before this one begins."""
+    repeat: Repeat = "safe"
+    """What another run of an item does: no harm, harm unless journalled, always harm."""
+    label: str = "stage"
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the stage changes an array that it also reads."""
+        return self.repeat != "safe"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages in an order in which they can run, and what the caller gets of them."""
+
+    stages: tuple[Stage, ...]
+    outputs: tuple[Result, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    """Sentences for ``explain()``: choices made while planning, with their reasons."""
+
+
+# ---- what observers are told ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A stage begins."""
+
+    stage: int
+    stages: int
+    label: str
+    items: int
+    nbytes: int
+    """Bytes that it will read and write."""
+    budget: int
+    policy: str
+    pids: tuple[int, ...] = ()
+    """Processes that hold memory for the run, beside this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Some items are done."""
+
+    stage: int
+    items: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A stage has ended, well or not."""
+
+    stage: int
+    seconds: float
+    ok: bool
+    kernel_seconds: float = 0.0
+
+
+Event = Began | Advanced | Ended

@@ -1,0 +1,118 @@
+"""Carries records and open files between this process and its own children, and to nobody else.
+
+A frame is a header (magic, length of the payload, number of file descriptors), sent with
+the descriptors as SCM_RIGHTS, then the payload: one pickled object.  Unpickling is safe
+here and only here: both ends of the socket pair were made by the same program, and
+nothing that was read from a file is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import pickle
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import ProtocolError
+
+__all__ = ["Channel", "pair"]
+
+_HEADER = struct.Struct("<4sQI")
+_MAGIC = b"ooc1"
+_LARGEST = 1 << 31
+"""No message is larger: data travels by address, literals above 64 KiB in a memfd."""
+_MOST_FILES = 250
+"""The kernel's limit on descriptors in one message is 253."""
+
+
+class Channel:
+    """One end of a socket pair; `send` may be called from several threads, `receive` from one."""
+
+    __slots__ = ("_lock", "socket")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, message: Any, fds: Sequence[int] = ()) -> None:
+        """Send one object and duplicates of `fds`.
+
+        Raises
+        ------
+        OSError
+            The other end is gone (BrokenPipeError).
+        """
+        payload = pickle.dumps(message, protocol=5)
+        if len(payload) > _LARGEST or len(fds) > _MOST_FILES:
+            raise ProtocolError(f"message of {len(payload)} bytes with {len(fds)} files")
+        head = _HEADER.pack(_MAGIC, len(payload), len(fds))
+        with self._lock:
+            if not fds and len(payload) < 1 << 16:
+                self.socket.sendall(head + payload)
+                return
+            # sendmsg of a header-sized buffer is never short on a stream socket with room.
+            socket.send_fds(self.socket, [head], list(fds))
+            self.socket.sendall(payload)
+
+    def receive(self) -> tuple[Any, list[int]]:
+        """Wait for one object; return it with the descriptors that came along.
+
+        Raises
+        ------
+        EOFError
+            The other end is closed.
+        ProtocolError
+            What came is not a frame.
+        """
+        head, fds = self._read_header()
+        magic, length, count = _HEADER.unpack(head)
+        if magic != _MAGIC or length > _LARGEST or count != len(fds):
+            for fd in fds:
+                os.close(fd)
+            raise ProtocolError(f"not a frame: {head!r} with {len(fds)} files")
+        return pickle.loads(self._read(length)), fds
+
+    def _read_header(self) -> tuple[bytes, list[int]]:
+        room = socket.CMSG_SPACE(_MOST_FILES * 4)
+        try:
+            head, extra, _, _ = self.socket.recvmsg(_HEADER.size, room, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError as error:
+            raise EOFError(str(error)) from error
+        fds = array.array("i")
+        for level, kind, data in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+        if not head:
+            raise EOFError("the other end closed the channel")
+        return head + bytes(self._read(_HEADER.size - len(head))), list(fds)
+
+    def _read(self, length: int) -> bytearray:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            try:
+                count = self.socket.recv_into(view)
+            except ConnectionError as error:
+                raise EOFError(str(error)) from error
+            if not count:
+                raise EOFError("the other end closed the channel in the middle of a frame")
+            view = view[count:]
+        return data
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+
+def pair() -> tuple[Channel, Channel]:
+    """Make two connected channels."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return Channel(left), Channel(right)

@@ -1,0 +1,99 @@
+"""What a worker is told: one stage to work on, and what it answers; records without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from ..plan import Stage, Task
+from ..storage.layout import FileKey
+
+__all__ = ["Answer", "Died", "Failure", "Job", "Partial", "Said", "Warned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stage, with all that it needs but the open files.
+
+    The stage's kernel travels apart: the thread that brings pages in needs the stage at
+    once, while the user's functions may take a second to import.
+    """
+
+    number: int
+    stage: Stage
+    """Its ``kernel`` is None; sources are on files (or in memory, within one process)."""
+    kernel: Any
+    """The program, or its pickle by cloudpickle (bytes)."""
+    files: tuple[tuple[FileKey, bool], ...]
+    """Files in the order in which their descriptors come; whether each is for writing."""
+    policy: Literal["resident", "stream"]
+    errstate: Mapping[str, Any] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
+    """The coordinator's ``sys.path``: modules are found by name."""
+    folder: str = ""
+
+
+class Partial(NamedTuple):
+    """What one item yields for one write: leaf ranges per axis, and the partials."""
+
+    write: int
+    box: tuple[range, ...]
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a task raised: the exception (or None if it cannot be pickled), and its text."""
+
+    exception: BaseException | None
+    text: str
+    block: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A task is done: its bytes are where the policy wants them, its pages are let go."""
+
+    worker: int
+    task: Task
+    partials: tuple[Partial, ...] = ()
+    failure: Failure | None = None
+    cancelled: bool = False
+    seconds: float = 0.0
+    """Time in the kernel."""
+    kept_bytes: int = 0
+    """Bytes of windows that the user's function still looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line that the user's function printed."""
+
+    stream: Literal["stdout", "stderr"]
+    text: str
+    block: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning that the user's function, or NumPy in it, gave."""
+
+    message: str
+    category: type[Warning]
+    filename: str
+    lineno: int
+    block: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker process ended."""
+
+    worker: int
+    pid: int
+    status: int | None
+    """As of ``os.waitpid``; None if it could not be learnt."""
+    stage: int
+    item: int
+    """The item that it last began, or -1."""

@@ -1,0 +1,224 @@
+"""The inside of a worker: one thread works, one brings pages in and lets them go; no scheduling.
+
+The two threads hand each other tasks by queues.  The I/O thread is one task ahead of the
+kernel, and answers for a written task when its bytes have left for the disk, one task
+behind; a task that wrote nothing is answered at once by the kernel's thread.
+"""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from ..errors import BlockFailedError
+from ..grid import Grid
+from ..plan import Task
+from ..storage.layout import FileKey
+from .carry import unpack
+from .engine import Engine, Prepared
+from .files import Files, KeptWindows
+from .job import Answer, Failure, Job
+
+__all__ = ["Loop", "failure_of"]
+
+Command = tuple[Any, ...]
+
+IDLE_SECONDS = 30.0
+"""After so long without a job a worker lets go of kept mappings: a deleted file frees its disk."""
+
+
+class Loop:
+    """Runs the tasks of one job after another.
+
+    Parameters
+    ----------
+    worker : int
+        Number under which answers are given.
+    answer : callable
+        Takes each `Answer`; called from both threads.
+    kept : KeptWindows or None
+        Where mappings of resident runs stay between jobs.
+    progress : callable, optional
+        Called with the number of each item before it is worked on.
+    """
+
+    def __init__(
+        self,
+        worker: int,
+        answer: Callable[[Any], None],
+        kept: KeptWindows | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.worker, self.answer, self.kept, self.progress = worker, answer, kept, progress
+        self.inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._leaving: collections.deque[tuple[Engine, Prepared]] = collections.deque()
+        self.cancelled = -1
+        """Number of the last job whose waiting tasks are not to be run."""
+        self.engine: Engine | None = None
+
+    def run(self) -> None:
+        """Work until told to stop; call it from the thread that shall run the kernels."""
+        io = threading.Thread(target=self._bring_and_let_go, name="oocarray-io", daemon=True)
+        io.start()
+        while True:
+            command, *rest = self._ready.get()
+            if command == "task":
+                self._compute(*rest)
+            elif command == "bind":
+                self._bind(*rest)
+            elif command == "end":
+                rest[0].set()
+            elif command == "stop":
+                break
+        io.join()
+
+    # ---- the kernel's thread ----------------------------------------------------------------
+
+    def _bind(self, engine: Engine, kernel: Any) -> None:
+        self.engine = engine
+        try:
+            engine.bind(unpack(kernel, engine.array) if isinstance(kernel, bytes) else kernel)
+        except BaseException as error:
+            engine.bind_error = error
+
+    def _compute(self, engine: Engine, prepared: Prepared) -> None:
+        task = prepared.task
+        if engine.job.number <= self.cancelled:
+            # Windows are let go without waiting: a cancelled task has stored nothing.
+            prepared.windows.clear()
+            self.answer(Answer(self.worker, task, cancelled=True))
+            return
+        try:
+            if engine.bind_error is not None:
+                raise engine.bind_error
+            engine.compute(prepared)
+            if engine.writes(prepared):
+                engine.start_writing(prepared)
+                self.inbox.put(("retire", engine, prepared))
+                return
+        except BaseException as error:
+            self._fail(engine, prepared, error)
+            return
+        self._retire(engine, prepared)
+
+    def _fail(self, engine: Engine, prepared: Prepared, error: BaseException) -> None:
+        coords = None if engine.item is None else engine.stage.grid.coords(engine.item)
+        failure = failure_of(error, coords, engine.stage.grid)
+        prepared.windows.clear()
+        self.answer(Answer(self.worker, prepared.task, failure=failure))
+
+    # ---- the I/O thread ------------------------------------------------------------------------
+
+    def _bring_and_let_go(self) -> None:
+        engine: Engine | None = None
+        while True:
+            command, *rest = self._next()
+            if command == "task" and engine is not None:
+                if engine.job.number <= self.cancelled:
+                    self.answer(Answer(self.worker, rest[0], cancelled=True))
+                    continue
+                self._ready.put(("task", engine, engine.prefetch(rest[0])))
+            elif command == "retire":
+                self._leaving.append((rest[0], rest[1]))
+                while len(self._leaving) > 1:
+                    self._retire(*self._leaving.popleft())
+            elif command == "job":
+                engine = self._open(*rest)
+            elif command == "end":
+                self._end(engine)
+                engine = None
+            elif command == "stop":
+                self._end(engine)
+                self._ready.put(("stop",))
+                return
+
+    def _next(self) -> Command:
+        """Take the next command; while there is none, finish what is on its way out."""
+        while self._leaving:
+            try:
+                return self.inbox.get_nowait()
+            except queue.Empty:
+                self._retire(*self._leaving.popleft())
+        try:
+            return self.inbox.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            if self.kept is not None:
+                self.kept.clear()
+        return self.inbox.get()
+
+    def _open(self, job: Job, fds: list[int]) -> Engine | None:
+        if self.kept is not None:
+            self.kept.prune()
+        keys: list[tuple[FileKey, int, bool]] = [
+            (key, fd, writable) for (key, writable), fd in zip(job.files, fds, strict=True)
+        ]
+        kept = self.kept if job.policy == "resident" else None
+        try:
+            engine = Engine(job, Files(keys, kept), self.progress)
+        except BaseException as error:
+            self.answer(
+                Answer(self.worker, Task(job.number, -1, 0), failure=failure_of(error, None, None))
+            )
+            return None
+        self._ready.put(("bind", engine, job.kernel))
+        return engine
+
+    def _end(self, engine: Engine | None) -> None:
+        while self._leaving:
+            self._retire(*self._leaving.popleft())
+        if engine is not None:
+            # The other thread may still hold the engine: close it when that has let go.
+            done = threading.Event()
+            self._ready.put(("end", done))
+            done.wait()
+            engine.close()
+
+    def _retire(self, engine: Engine, prepared: Prepared) -> None:
+        try:
+            kept = engine.retire(prepared)
+        except BaseException as error:
+            self._fail(engine, prepared, error)
+            return
+        self.answer(
+            Answer(
+                self.worker,
+                prepared.task,
+                prepared.partials,
+                seconds=prepared.seconds,
+                kept_bytes=kept,
+            )
+        )
+
+
+def failure_of(
+    error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None
+) -> Failure:
+    """Make an exception fit for travel: itself with a note that says where, and as text."""
+    where = ""
+    if coords is not None and grid is not None:
+        region = ", ".join(f"{part.start}:{part.stop}" for part in grid.region(coords))
+        where = f"in block {coords}, region [{region}]"
+        error.add_note(f"oocarray: {where}")
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        error.add_note(
+            "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
+            "change the stored array itself with oo.update_blocks"
+        )
+    text = "".join(traceback.format_exception(error))
+    # The frames hold blocks of the run: a traceback kept alive would keep their pages mapped.
+    traceback.clear_frames(error.__traceback__)
+    carried: BaseException | None = error.with_traceback(None)
+    try:
+        cloudpickle.loads(cloudpickle.dumps(error))
+    except Exception:
+        carried = BlockFailedError(f"{type(error).__name__}: {error}".rstrip(": "))
+        if where:
+            carried.add_note(f"oocarray: {where}")
+    return Failure(carried, text, coords)

@@ -1,0 +1,109 @@
+"""Keeps one warm pool of each kind for the runs to come; pools themselves are made elsewhere."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+
+from .pool import Pool, SerialPool, ThreadPool
+from .processes import ProcessPool
+
+__all__ = ["Lease", "close_pools"]
+
+log = logging.getLogger("oocarray")
+
+_warm: dict[str, Pool] = {}
+_lock = threading.Lock()
+_busy: set[int] = set()
+_told_fallback = False
+
+
+class Lease:
+    """A pool for one run, given back when the ``with`` block ends.
+
+    The pool stays warm; a second run at the same time (from another thread) gets its own,
+    which ends with it.
+
+    Parameters
+    ----------
+    scheduler : {"processes", "threads", "serial"}
+    workers : int
+    kernels : bool
+        Whether compiled kernels will be loaded: worker processes then share one numba.
+    """
+
+    def __init__(self, scheduler: str, workers: int, kernels: bool = False) -> None:
+        self._scheduler, self._workers, self._kernels = scheduler, workers, kernels
+        self.pool: Pool
+
+    def __enter__(self) -> Pool:
+        kind = self._scheduler
+        with _lock:
+            pool = _warm.get(kind)
+            if pool is not None and id(pool) in _busy:
+                pool = None
+                self._keep = False
+            else:
+                self._keep = True
+                usable = getattr(pool, "alive", True)
+                if pool is not None and (pool.size != self._workers or not usable):
+                    del _warm[kind]
+                    pool.close()
+                    pool = None
+            if pool is None:
+                pool = _make(kind, self._workers)
+                if self._keep:
+                    _warm[kind] = pool
+            _busy.add(id(pool))
+        self.pool = pool
+        if isinstance(pool, ProcessPool):
+            pool.warm(self._kernels)
+        return pool
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            _busy.discard(id(self.pool))
+        if not self._keep:
+            self.pool.close()
+
+
+def _make(kind: str, workers: int) -> Pool:
+    if kind == "serial":
+        return SerialPool()
+    if kind == "threads":
+        return ThreadPool(workers)
+    try:
+        if not sys.executable:
+            raise OSError("this interpreter does not know its own executable")
+        return ProcessPool(workers)
+    except OSError as error:
+        global _told_fallback
+        if not _told_fallback:
+            _told_fallback = True
+            log.warning("worker processes cannot be started (%s): using threads", error)
+        return ThreadPool(workers)
+
+
+def close_pools() -> None:
+    """End all warm workers; the next run starts new ones."""
+    with _lock:
+        pools = list(_warm.values())
+        _warm.clear()
+    for pool in pools:
+        pool.close()
+
+
+def _forget() -> None:
+    """In a forked child: the pools are the parent's."""
+    global _lock
+    _warm.clear()
+    _busy.clear()
+    _lock = threading.Lock()
+
+
+atexit.register(close_pools)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,72 @@
+"""The tasks of a stage in the order in which workers take them; pure counting, a few words of memory."""
+
+from __future__ import annotations
+
+from ..plan import Task
+
+__all__ = ["TaskQueue"]
+
+
+class TaskQueue:
+    """Ranges of items, cut on demand.
+
+    Parameters
+    ----------
+    stage : int
+    items : int
+        Number of items of the stage.
+    per_task : int
+        Items of one task.
+    workers : int
+    apart : bool
+        Give each worker a stretch of its own (its page tables know it from the last run), and
+        let who is done early take from the end of the longest one.  Otherwise all take from the
+        front, so that the files are read forward.
+
+    Examples
+    --------
+    >>> queue = TaskQueue(0, 5, 2, workers=2, apart=False)
+    >>> [queue.take(worker) for worker in (0, 1, 0)]
+    [Task(stage=0, first=0, count=2), Task(stage=0, first=2, count=2), Task(stage=0, first=4, count=1)]
+    """
+
+    __slots__ = ("_per_task", "_stage", "_stretches")
+
+    def __init__(self, stage: int, items: int, per_task: int, workers: int, apart: bool) -> None:
+        self._stage, self._per_task = stage, per_task
+        pieces = workers if apart else 1
+        tasks = -(-items // per_task)
+        edges = [min(tasks * piece // pieces * per_task, items) for piece in range(pieces + 1)]
+        self._stretches = [[start, stop] for start, stop in zip(edges, edges[1:], strict=False)]
+
+    def __bool__(self) -> bool:
+        return any(start < stop for start, stop in self._stretches)
+
+    def _choose(self, worker: int) -> tuple[list[int], Task] | None:
+        own = self._stretches[worker % len(self._stretches)]
+        if own[0] < own[1]:
+            count = min(self._per_task, own[1] - own[0])
+            return own, Task(self._stage, own[0], count)
+        longest = max(self._stretches, key=lambda stretch: stretch[1] - stretch[0])
+        left = longest[1] - longest[0]
+        if not left:
+            return None
+        count = left % self._per_task or self._per_task
+        return longest, Task(self._stage, longest[1] - count, count)
+
+    def peek(self, worker: int) -> Task | None:
+        """The task that `take` would return; None when there is none."""
+        choice = self._choose(worker)
+        return None if choice is None else choice[1]
+
+    def take(self, worker: int) -> Task | None:
+        """Take the next task for a worker."""
+        choice = self._choose(worker)
+        if choice is None:
+            return None
+        stretch, task = choice
+        if task.first == stretch[0]:
+            stretch[0] += task.count
+        else:
+            stretch[1] -= task.count
+        return task

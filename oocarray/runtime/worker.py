@@ -1,0 +1,136 @@
+"""The main function of a worker process: listens to its channel, works, says what it did.
+
+It never imports or runs the user's ``__main__``, never reads from the terminal, and ends
+when the other end of its channel does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import os
+import signal
+import sys
+import threading
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ProtocolError
+from ..pages import calls
+from ..pages.mapping import Window
+from .channel import Channel
+from .files import KeptWindows
+from .job import Said, Warned
+from .loop import Loop
+
+__all__ = ["main"]
+
+
+class _Forwarder(io.TextIOBase):
+    """Stands for stdout or stderr: sends each line to the coordinator with the present block."""
+
+    def __init__(self, process: _Process, stream: Literal["stdout", "stderr"]) -> None:
+        self._process, self._stream, self._rest = process, stream, ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._process.say(Said(self._stream, line, self._process.block()))
+        return len(text)
+
+    def finish(self) -> None:
+        """Send what was printed without a newline."""
+        if self._rest:
+            self.write("\n")
+
+
+class _Process:
+    """One worker process: a `Loop` between a channel and a page that the coordinator can see."""
+
+    def __init__(self, channel: Channel, beat_fd: int, number: int) -> None:
+        self.channel = channel
+        window = Window(beat_fd, 0, calls.PAGE, writable=True)
+        assert window.bytes is not None
+        self._beat = window.bytes.view(np.int64)[2 * number : 2 * number + 2]
+        self._beat[:] = -1
+        self.loop = Loop(number, self.answer, KeptWindows(), self._progress)
+        self.streams = [_Forwarder(self, "stdout"), _Forwarder(self, "stderr")]
+        self._warned: set[Any] = set()
+
+    def run(self) -> None:
+        sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+        warnings.showwarning = self._warn  # type: ignore[assignment]
+        # What is given once is decided per run, below: Python's own memory spans runs.
+        warnings.simplefilter("always")
+        threading.Thread(target=self._listen, name="oocarray-listen", daemon=True).start()
+        self.loop.run()
+
+    def say(self, message: Any) -> None:
+        with contextlib.suppress(OSError):
+            self.channel.send(message)
+
+    def answer(self, answer: Any) -> None:
+        for stream in self.streams:
+            stream.finish()
+        try:
+            self.channel.send(answer)
+        except OSError:
+            os._exit(1)
+
+    def block(self) -> tuple[int, ...] | None:
+        engine = self.loop.engine
+        if engine is None or engine.item is None:
+            return None
+        return engine.stage.grid.coords(engine.item)
+
+    def _progress(self, item: int) -> None:
+        engine = self.loop.engine
+        self._beat[0] = engine.job.number if engine is not None else -1
+        self._beat[1] = item
+
+    def _warn(
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+    ) -> None:
+        key = str(message), category, filename, lineno
+        if key not in self._warned:
+            self._warned.add(key)
+            self.say(Warned(str(message), category, filename, lineno, self.block()))
+
+    def _listen(self) -> None:
+        """Feed the loop; when the coordinator is gone, so is this process, kernel or not."""
+        try:
+            while True:
+                message, fds = self.channel.receive()
+                if message[0] == "cancel":
+                    self.loop.cancelled = message[1]
+                    continue
+                if message[0] == "job":
+                    job = message[1]
+                    sys.path[:] = job.path
+                    with contextlib.suppress(OSError):
+                        os.chdir(job.folder)
+                    self._warned.clear()
+                    message = (*message, fds)
+                self.loop.inbox.put(message)
+                if message[0] == "stop":
+                    return
+        except (EOFError, OSError):
+            os._exit(0)
+        except ProtocolError:
+            os._exit(2)
+
+
+def main(sock: Channel, beat_fd: int, number: int) -> None:
+    """Work until the channel says stop, or closes."""
+    calls.die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    faulthandler.enable(file=sys.__stderr__)
+    _Process(sock, beat_fd, number).run()

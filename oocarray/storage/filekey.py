@@ -1,0 +1,57 @@
+"""Which file an array was opened from, and whether it is still that file; opens nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from oocarray.errors import InputChangedError
+from oocarray.units import format_bytes
+
+__all__ = ["FileKey"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileKey:
+    """Which file it was, and in which state, when it was opened."""
+
+    path: str
+    """Absolute path, as the user named it (links not resolved)."""
+    dev: int
+    ino: int
+    size: int
+    """Bytes."""
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, source: str | os.PathLike[str] | int, path: str = "") -> FileKey:
+        """Ask the file system; `source` is a path, or a descriptor together with its `path`."""
+        if isinstance(source, int) and not path:
+            raise ValueError("a descriptor has no name: give path= as well")
+        now = os.stat(source)
+        name = path if isinstance(source, int) else os.fspath(source)
+        return cls(os.path.abspath(name), now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+
+    def same_file(self, other: FileKey) -> bool:
+        """Tell whether both name one inode, by whatever path."""
+        return (self.dev, self.ino) == (other.dev, other.ino)
+
+    def check(self, now: os.stat_result, *, written: bool = False) -> None:
+        """Raise InputChangedError unless `now` shows the same file in the same state.
+
+        Parameters
+        ----------
+        now : os.stat_result
+            What the file system says now.
+        written : bool
+            The run itself writes the file, so that its time of change says nothing.
+        """
+        if (now.st_dev, now.st_ino) != (self.dev, self.ino):
+            raise InputChangedError(f"{self.path} was replaced by another file; open it again")
+        if now.st_size != self.size:
+            raise InputChangedError(
+                f"{self.path} had {format_bytes(self.size)} ({self.size}) when opened and has "
+                f"{format_bytes(now.st_size)} ({now.st_size}) now; open it again"
+            )
+        if not written and now.st_mtime_ns != self.mtime_ns:
+            raise InputChangedError(f"{self.path} was modified after it was opened; open it again")

@@ -1,0 +1,49 @@
+"""Finds the file behind a `numpy.memmap` or a view of one; it opens and maps nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .layout import FileKey, Strided
+
+__all__ = ["layout_of"]
+
+
+def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
+    """Tell where in which file the elements of an array are.
+
+    Returns
+    -------
+    Strided or None
+        None when the array is not a view of a file's pages: an array in memory, a
+        copy-on-write map (its changes are in no file), or a file that has lost its name.
+
+    Examples
+    --------
+    >>> layout_of(np.zeros(3)) is None
+    True
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray) and not _is_root(base):
+        base = base.base
+    if not isinstance(base, np.memmap) or base.mode == "c" or base.filename is None:
+        return None
+    path = os.fspath(base.filename)
+    try:
+        key = FileKey.of(path)
+    except OSError:
+        return None
+    first = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    offset = int(base.offset) + first
+    layout = Strided(key, offset, array.shape, array.dtype, array.strides)
+    if array.size and layout.span()[1] > key.size:
+        return None
+    return layout
+
+
+def _is_root(array: np.ndarray[Any, Any]) -> bool:
+    """Whether this is the array that the map was made with: its `offset` is its own."""
+    return isinstance(array, np.memmap) and not isinstance(array.base, np.ndarray)
