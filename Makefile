@@ -91,7 +91,7 @@ environment:
 
 .PHONY: clean
 clean:
-	rm -rf build dist demo-out *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist demo-out oocarray-demo *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name '$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean

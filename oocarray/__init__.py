@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
-from .api import Store, compute, map_blocks, reduction, store, update_blocks
-from .config import options
-from .core import Array
-from .errors import (
-    BlockFailedError,
-    BlockMismatchError,
-    BudgetError,
-    ClosedError,
-    DtypeError,
-    FormatError,
-    GridWarning,
-    InputChangedError,
-    KernelError,
-    NotRegularFileError,
-    OocarrayError,
-    OverlapError,
-    PlanError,
-    TornBlockError,
-    TruncatedFileError,
-    WorkerDiedError,
-)
-from .jit import kernel
-from .opening import create, from_array, open  # noqa: A004
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Store, compute, map_blocks, reduction, store, update_blocks
+    from .config import options
+    from .core import Array
+    from .errors import (
+        BlockFailedError,
+        BlockMismatchError,
+        BudgetError,
+        ClosedError,
+        DtypeError,
+        FormatError,
+        GridWarning,
+        InputChangedError,
+        KernelError,
+        NotRegularFileError,
+        OocarrayError,
+        OverlapError,
+        PlanError,
+        TornBlockError,
+        TruncatedFileError,
+        WorkerDiedError,
+    )
+    from .extremes import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin
+    from .functions import all, any, count_nonzero, mean, prod, std, sum, var
+    from .histograms import histogram
+    from .jit import kernel
+    from .nanfunctions import nanmean, nanprod, nanstd, nansum, nanvar
+    from .opening import create, from_array, open
 
 __version__ = "0.1.0"
+
+# Where each public name lives.  They are imported when first asked for: a script that imports
+# the package pays for what it uses, and the server of worker processes for next to nothing.
+_HOMES = {
+    "api": "Store compute map_blocks reduction store update_blocks",
+    "config": "options",
+    "core": "Array",
+    "errors": (
+        "BlockFailedError BlockMismatchError BudgetError ClosedError DtypeError FormatError "
+        "GridWarning InputChangedError KernelError NotRegularFileError OocarrayError "
+        "OverlapError PlanError TornBlockError TruncatedFileError WorkerDiedError"
+    ),
+    "extremes": "argmax argmin max min nanargmax nanargmin nanmax nanmin",
+    "functions": "all any count_nonzero mean prod std sum var",
+    "histograms": "histogram",
+    "jit": "kernel",
+    "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
+    "opening": "create from_array open",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Array",
@@ -47,14 +75,48 @@ __all__ = [
     "TornBlockError",
     "TruncatedFileError",
     "WorkerDiedError",
+    "all",
+    "any",
+    "argmax",
+    "argmin",
     "compute",
+    "count_nonzero",
     "create",
     "from_array",
+    "histogram",
     "kernel",
     "map_blocks",
+    "max",
+    "mean",
+    "min",
+    "nanargmax",
+    "nanargmin",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "open",
     "options",
+    "prod",
     "reduction",
+    "std",
     "store",
+    "sum",
     "update_blocks",
+    "var",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'oocarray' has no attribute {name!r}")
+    value = getattr(import_module(f"oocarray.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,7 +15,8 @@ from .config import merged
 from .core import Array, node_of
 from .errors import OverlapError
 from .jit import Kernel
-from .lazy.blockmap import plan_map, wants
+from .lazy.blockmap import MapPlan, Operand, plan_apart, plan_map, wants
+from .lazy.combined import Combined
 from .lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, cut_of
 from .lazy.lower import Root
 from .leaves import UserReduction
@@ -51,6 +52,8 @@ class _MapBlocks:
         *,
         nout: int = 1,
         form: str | None = None,
+        combine: Callable[..., Any] | None = None,
+        splittable: bool = False,
     ) -> _MapBlocks:
         """Return a `map_blocks` that calls functions in another way.
 
@@ -62,6 +65,15 @@ class _MapBlocks:
             ``"block"``: takes blocks, returns a block. ``"out"``: takes the output blocks first
             and fills them (what kernels do). ``"udf"``: takes a tuple of inputs, the output
             block and its offset in the array, and fills the output.
+        combine : callable, optional
+            With ``drop_axis``: instead of being called once on all blocks along the dropped axes
+            joined, the function is called on each block, and what it makes of two neighbours is
+            joined by ``combine(a, b)``, which returns an array of the same shape and dtype; two
+            by two, in a tree that is always the same. A ``block_id`` then has the dropped axes
+            too. With several outputs it is called for each of them.
+        splittable : bool
+            Promise that the function is elementwise, so that blocks which do not fit the memory
+            budget may be passed to it in pieces. The result and its blocks stay the same.
 
         Examples
         --------
@@ -69,12 +81,24 @@ class _MapBlocks:
         >>> low, high = map_blocks.options(nout=2)(lambda b: (b - 1, b + 1), x, dtype="f8")
         >>> [a.tolist() for a in compute(low, high)]
         [[-1.0, 0.0, 1.0, 2.0], [1.0, 2.0, 3.0, 4.0]]
+        >>> total = map_blocks.options(combine=np.add)(np.sum, x, drop_axis=0)
+        >>> total.compute()
+        np.float64(6.0)
         """
         if nout < 1:
             raise ValueError(f"nout={nout}; a function has at least one output")
         if form is not None and form not in _FORMS:
             raise ValueError(f"form={form!r} is none of {', '.join(_FORMS)}")
-        return _MapBlocks(nout, form)
+        if form == "udf" and nout > 1:
+            raise ValueError(f"form='udf' fills one output, not nout={nout}")
+        if combine is not None and not callable(combine):
+            raise TypeError(f"combine must be a callable, not {type(combine).__name__}")
+        if combine is not None and splittable:
+            raise ValueError(
+                "combine= and splittable=True exclude each other: a function of whole blocks is "
+                "not elementwise"
+            )
+        return _MapBlocks(nout, form, combine, splittable)
 
     def __call__(
         self,
@@ -143,9 +167,14 @@ class _MapBlocks:
         node = self._node(
             func, args, kwargs, name or token, dtype, meta, chunks, drop_axis, new_axis
         )
-        if self._nout == 1:
-            return Array(node)
-        return tuple(Array(PickNode(node, output)) for output in range(self._nout))
+        outputs = (
+            [PickNode(node, output) for output in range(self._nout)] if self._nout > 1 else [node]
+        )
+        arrays = tuple(
+            Array(output if self._combine is None else _combined(output, node.apart, self._combine))
+            for output in outputs
+        )
+        return arrays[0] if self._nout == 1 else arrays
 
     def _node(
         self,
@@ -168,12 +197,15 @@ class _MapBlocks:
         form = self._form or ("out" if isinstance(func, Kernel) else "block")
         if form == "block" and isinstance(func, Kernel):
             raise ValueError("a kernel fills its output: its form is 'out'")
-        plan = plan_map(
+        planner = plan_apart if self._combine is not None else _plan_joined
+        plan, apart = planner(
             [cut_of(node) for node in arrays],
             chunks=chunks,
             drop_axis=drop_axis,
             new_axis=new_axis,
         )
+        wanted = tuple(word for word in ("block_id", "block_info") if wants(func, word))
+        self._check(plan, apart, wanted)
         if not arrays and chunks is None:
             raise ValueError("without array arguments map_blocks needs chunks= and dtype=")
         return MapNode(
@@ -185,8 +217,24 @@ class _MapBlocks:
             nout=self._nout,
             form=form,
             name=name or _name(func),
-            wants=tuple(word for word in ("block_id", "block_info") if wants(func, word)),
+            wants=wanted,
+            apart=apart,
+            splittable=self._splittable,
         )
+
+    def _check(self, plan: MapPlan, apart: tuple[int, ...], wanted: tuple[str, ...]) -> None:
+        """Refuse options that do not go with the call."""
+        if self._combine is not None and not apart:
+            raise ValueError(
+                "combine= joins what the function makes of the blocks along drop_axis=, which is "
+                "missing"
+            )
+        if self._combine is not None and not plan.known:
+            raise ValueError("combine= needs blocks of known size; chunks= has nan")
+        if self._splittable and wanted:
+            raise ValueError(
+                f"a splittable function is passed pieces of blocks, which have no {wanted[0]}"
+            )
 
 
 map_blocks = _MapBlocks()
@@ -432,7 +480,6 @@ def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
 def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
     roots: list[Root] = []
     drafts: list[Draft] = []
-    finished: dict[int, Callable[[], Any]] = {}
 
     def visit(value: Any) -> Any:
         """Replace what is to be computed by a function that gives its result afterwards."""
@@ -459,7 +506,6 @@ def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
             draft.discard()
         raise
     results.extend(mapped.evaluate(roots, options, drafts) if roots else [])
-    del finished
     return tuple(item() for item in waiting)
 
 
@@ -469,14 +515,14 @@ def _begin_store(
     """Prepare the target of a store; return what opens it afterwards."""
     array, target = order.array, order.target
     node = array.node
-    mapped.learn_dtypes(node)
+    mapped.learn_dtypes(node, options)
     if any(size != size for size in array.shape):
         raise ValueError(
             f"{array!r} has blocks of unknown size, which cannot be laid out in a file; give "
             "map_blocks the sizes in chunks=, or compute() it"
         )
-    if isinstance(node, ReduceNode):
-        # A result is small: it is computed, then written.
+    if isinstance(node, ReduceNode) or _reads(node, target):
+        # A result is small: it is computed, then written. So is what is made of its own target.
         (result,) = mapped.evaluate([Root(node)], options)
         node = MemoryNode(np.asarray(result))
         array = Array(node)
@@ -493,8 +539,23 @@ def _begin_store(
     roots.append(Root(node, place))
     if isinstance(place, InMemory):
         return lambda: target
-    fresh = place
-    return lambda: Array(StoredNode(_refreshed(fresh)), getattr(target, "mode", "r"))
+    fresh, mode = place, "r" if isinstance(target, (str, os.PathLike)) else "r+"
+    return lambda: Array(StoredNode(_refreshed(fresh)), mode)
+
+
+def _reads(node: Any, target: Any) -> bool:
+    """Whether making a node reads the memory that its result goes to."""
+    if not isinstance(target, np.ndarray) or layout_of(target) is not None:
+        return False
+    if isinstance(node, MemoryNode):
+        return np.may_share_memory(node.array, target)
+    if isinstance(node, np.ndarray):
+        return np.may_share_memory(node, target)
+    if isinstance(node, PickNode):
+        return _reads(node.call, target)
+    if isinstance(node, MapNode):
+        return any(_reads(arg, target) for arg in (*node.args, *node.kwargs.values()))
+    return False
 
 
 def _place_of(target: Any, array: Array) -> Strided | InMemory:
@@ -547,6 +608,26 @@ def _dtypes(dtype: Any, meta: Any, nout: int) -> tuple[np.dtype[Any], ...] | Non
             raise ValueError(f"{len(dtype)} dtypes for nout={nout} outputs")
         return tuple(np.dtype(part) for part in dtype)
     return (np.dtype(dtype),) * nout
+
+
+def _plan_joined(arrays: Sequence[Operand], **how: Any) -> tuple[MapPlan, tuple[int, ...]]:
+    return plan_map(arrays, **how), ()
+
+
+def _combined(
+    node: MapNode | PickNode, axes: tuple[int, ...], combine: Callable[..., Any]
+) -> ReduceNode:
+    """Join what the function made of the blocks along dropped axes."""
+    name = _name(combine)
+
+    def make(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Combined:
+        return Combined(shape, axes, combine, dtype, name)
+
+    kept = [axis for axis in range(len(node.chunks)) if axis not in axes]
+    shape = tuple(node.shape[axis] for axis in kept)
+    chunks = tuple(node.chunks[axis] for axis in kept)
+    call = node.call if isinstance(node, PickNode) else node
+    return ReduceNode(node, make, shape, call.name, chunks)
 
 
 def _name(func: Callable[..., Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .amplification import read_amplification
 from .backends import mapped
-from .chunking import normalize_chunks
+from .chunking import LEAF_BYTES, normalize_chunks
 from .config import merged
 from .errors import BudgetError, ClosedError, GridWarning
 from .grid import Chunks, Coords, Grid
@@ -83,7 +83,7 @@ class Array(Reductions):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype; of a function without ``dtype=`` it is learnt by calling it on block 0, once."""
-        mapped.learn_dtypes(self.node)
+        mapped.learn_dtypes(self.node, merged({}))
         assert self._node.dtypes is not None
         return self._node.dtypes[0]
 
@@ -235,7 +235,11 @@ class Array(Reductions):
         """A field of a structured array, or a part of a stored array by ints and slices: a view."""
         source = self._stored("indexing")
         if isinstance(key, str):
-            return Array(StoredNode(source.field(key), self._node.set_chunks), self._mode)  # type: ignore[union-attr]
+            field, chunks = source.field(key), self._node.set_chunks  # type: ignore[union-attr]
+            if chunks is not None:
+                # A sub-array's axes are in one block.
+                chunks = (*chunks, *((size,) for size in field.shape[source.ndim :]))
+            return Array(StoredNode(field, chunks), self._mode)
         return Array(StoredNode(source.index(key)), self._mode)
 
     def rechunk(self, chunks: Any) -> Array:
@@ -377,8 +381,8 @@ def with_chunks(node: StoredNode | MemoryNode, chunks: Any, mode: str) -> Array:
 def warn_of_grid(node: StoredNode) -> None:
     """Warn once of a grid that makes each page be read many times over."""
     source = node.source
-    if not source.size or node.set_chunks is None:
-        return
+    if source.nbytes < LEAF_BYTES or node.set_chunks is None:
+        return  # so few pages that it does not matter how often
     order: Any = source.order
     factor = read_amplification(Grid(node.set_chunks), source.itemsize, order)
     key = source.file.path, source.shape, node.set_chunks

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .grid import Grid
-from .plan import ALL, Access, Blocks, Call, Gather, Halo, Operand, Plan, Scratch, Stage, Whole
+from .plan import Access, Blocks, Gather, Halo, Plan, Scratch, Stage, Whole
+from .program import ALL, Call, Operand
 from .storage.layout import Strided
 
 __all__ = ["Cost", "distinct_bytes", "item_cost", "stage_bytes"]

@@ -20,13 +20,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from oocarray.argtypes import ArgType, ArrayArg, ScalarArg, TupleArg, arg_type
 from oocarray.errors import KernelError
-from oocarray.kernelcache import read_entry, write_entry
-from oocarray.kernelkey import Options, take_snapshot
-from oocarray.kernelnames import digest
-from oocarray.kernels import Kernel, kernel, kernel_options
-from oocarray.kernelwords import check_parameters, explain
+from oocarray.kernels.argtypes import ArgType, ArrayArg, ScalarArg, TupleArg, arg_type
+from oocarray.kernels.cache import read_entry, write_entry
+from oocarray.kernels.decorator import Kernel, kernel, kernel_options
+from oocarray.kernels.key import Options, take_snapshot
+from oocarray.kernels.names import digest
+from oocarray.kernels.words import check_parameters, explain
 
 __all__ = [
     "ArgType",

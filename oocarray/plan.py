@@ -9,37 +9,28 @@ one.  ``validate`` (in `oocarray.validate`) refuses a plan before a byte moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from .grid import Chunks, Coords, Grid, Region
-from .storage.layout import Strided
+from .grid import Coords, Grid, Region
+from .program import ALL
 
 __all__ = [
-    "ALL",
-    "BLOCK_ID",
-    "FIRST",
     "Access",
     "Advanced",
     "Began",
     "Blocks",
     "Broadcast",
-    "Call",
     "Ended",
     "Event",
     "Gather",
     "Halo",
     "InMemory",
-    "Input",
-    "Operand",
     "Options",
     "Partials",
-    "Pick",
     "Plan",
-    "Program",
     "Result",
     "Same",
     "Scratch",
@@ -48,22 +39,6 @@ __all__ = [
     "Task",
     "Whole",
 ]
-
-FIRST = -1
-"""In `axes`: always block 0 of this axis (it has one block, reused for all)."""
-ALL = -2
-"""In `axes`: the whole axis, whatever the item."""
-
-
-
-class _BlockId:
-    """As an argument of a kernel: the coordinates of the block."""
-
-    def __reduce__(self) -> str:
-        return "BLOCK_ID"
-
-
-BLOCK_ID = _BlockId()
 
 Durability = Literal["none", "process", "machine"]
 Repeat = Literal["safe", "journal", "never"]
@@ -256,94 +231,6 @@ class Scratch:
 
 
 Write = Blocks | Partials | Scratch
-
-
-# ---- the kernel of a stage, when it is made of block functions -----------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A block of what access number `access` reads, cut by `grid`."""
-
-    access: int
-    grid: Grid
-
-    @property
-    def known(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """An argument of a call that is cut in blocks; `axes` as in `Gather`, by the call's coordinates."""
-
-    node: Input | Call | Pick
-    axes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """A user's function on blocks.
-
-    `form` is ``"block"`` (blocks in, block out), ``"out"`` (the output blocks come first,
-    and are filled), ``"udf"`` (inputs as a tuple, output, offset) or ``"update"`` (changes
-    its first block in place).  Arguments that are not `Operand` are passed as they are.
-    """
-
-    function: Any
-    form: Literal["block", "out", "udf", "update"]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    grid: Grid
-    """Blocks of the output; an item of an outer call may need several."""
-    chunks: Chunks
-    """The same as sizes; nan where only the function knows (1 in `grid`)."""
-    dtypes: tuple[np.dtype[Any], ...]
-    name: str = "function"
-    wants: tuple[str, ...] = ()
-    """Which of ``block_id`` and ``block_info`` the function takes."""
-    info: Any = None
-    """Called with coordinates and dtype, answers ``block_info``."""
-    code: Any = None
-    """Compiled kernel (see `oocarray.jit`), or None for a Python function."""
-    strided_out: bool = False
-    """Whether `code` can fill blocks that are not C-contiguous."""
-
-    @property
-    def known(self) -> bool:
-        """Whether every block's shape is known before the function has run."""
-        return all(size == size for sizes in self.chunks for size in sizes)
-
-    def block_shape(self, coords: Coords) -> tuple[int, ...]:
-        """Shape of the block that the function must make; nan where only it knows."""
-        return tuple(sizes[at] for sizes, at in zip(self.chunks, coords, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """One of the outputs of a call that has several."""
-
-    call: Call
-    output: int
-
-    @property
-    def grid(self) -> Grid:
-        return self.call.grid
-
-    @property
-    def known(self) -> bool:
-        return self.call.known
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Kernel of a stage: `values[i]` is what write number i writes."""
-
-    values: tuple[Input | Call | Pick, ...]
-    codes: tuple[Any, ...] = ()
-    """Compiled leaf kernels, one per write (None for blocks)."""
-    reductions: tuple[Any, ...] = ()
-    """The reductions of the stage's partials, one per write: they may hold user's functions."""
 
 
 # ---- stages and plans -----------------------------------------------------------------------

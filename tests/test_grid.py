@@ -26,7 +26,7 @@ from oocarray.chunking import (
     suggest_chunks,
 )
 from oocarray.grid import Grid, fastest_first
-from oocarray.leafcut import leaf_chunks
+from oocarray.leaves.cut import leaf_chunks
 
 orders = st.sampled_from(["C", "F"])
 

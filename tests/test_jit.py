@@ -19,10 +19,11 @@ import numba
 import numpy as np
 import pytest
 
-from oocarray import jit, kernelcache
+from oocarray import jit
 from oocarray.errors import DtypeError, KernelError
 from oocarray.jit import ArrayArg, ScalarArg, TupleArg, arg_type, compile_kernel, load
-from oocarray.kernelkey import take_snapshot
+from oocarray.kernels import cache as kernelcache
+from oocarray.kernels.key import take_snapshot
 
 OUT = ArrayArg("f8", 1, readonly=False)
 IN = ArrayArg("f8", 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oocarray.grid import Grid
-from oocarray.partials import PartialTree
+from oocarray.leaves.tree import PartialTree
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Brackets:
     """A combination that shows its own order; partials are short strings."""
 
     axes: tuple[int, ...] = (0,)
-    partial_dtype: np.dtype = np.dtype("U60")
+    partial_dtype = np.dtype("U60")
 
     def combine(self, a, b):
         return np.strings.add(np.strings.add("(", a), np.strings.add(b, ")")).astype("U60")
@@ -23,7 +23,7 @@ class Brackets:
 @dataclass
 class Sums:
     axes: tuple[int, ...] = (0,)
-    partial_dtype: np.dtype = np.dtype("f8")
+    partial_dtype = np.dtype("f8")
 
     def combine(self, a, b):
         return a + b
@@ -55,7 +55,7 @@ def test_leaves_over_two_axes_are_numbered_in_c_order(cap):
     tree = PartialTree(Brackets((0, 2)), Grid(((1, 1), (2,), (1, 1, 1))), cap)
     letters = np.array([[list("abc")] * 2, [list("def")] * 2], "U60")
     tree.set((range(2), range(1), range(2, 3)), letters[:, :, 2:])
-    tree.set((range(2), range(1), range(0, 2)), letters[:, :, :2])
+    tree.set((range(2), range(1), range(2)), letters[:, :, :2])
     assert tree.result().tolist() == ["(((ab)(cd))(ef))"] * 2
 
 
@@ -63,13 +63,13 @@ def test_leaves_over_two_axes_are_numbered_in_c_order(cap):
 def test_setting_twice_changes_nothing(cap):
     tree = PartialTree(Sums(), Grid(((1,) * 4, (3, 2))), cap)
     values = np.arange(20.0).reshape(4, 5)
-    for box in [(range(0, 3), range(0, 2)), (range(1, 3), range(0, 1)), (range(0, 4), range(1, 2))]:
+    for box in [(range(3), range(2)), (range(1, 3), range(1)), (range(4), range(1, 2))]:
         rows = values[box[0].start : box[0].stop]
         columns = {(0, 2): slice(0, 5), (0, 1): slice(0, 3), (1, 2): slice(3, 5)}
         tree.set(box, rows[:, columns[box[1].start, box[1].stop]])
     with pytest.raises(AssertionError, match=r"leaf \(3, 0\) of \(4, 2\) was not set"):
         tree.result()
-    tree.set((range(3, 4), range(0, 2)), values[3:])
+    tree.set((range(3, 4), range(2)), values[3:])
     assert tree.result().tolist() == [30.0, 34.0, 38.0, 42.0, 46.0]
 
 
@@ -92,7 +92,7 @@ def test_small_partials_are_kept_whole():
 
 def test_no_reduced_axis_and_no_axis():
     tree = PartialTree(Sums(()), Grid(((2, 1),)), 0)
-    tree.set((range(0, 2),), np.array([1.0, 2.0, 3.0]))
+    tree.set((range(2),), np.array([1.0, 2.0, 3.0]))
     assert tree.result().tolist() == [1.0, 2.0, 3.0]
     tree = PartialTree(Sums(()), Grid(()))
     tree.set((), np.array(5.0))
@@ -102,4 +102,4 @@ def test_no_reduced_axis_and_no_axis():
 def test_wrong_shapes_are_refused():
     tree = PartialTree(Sums(), Grid(((1,) * 4, (3, 2))))
     with pytest.raises(AssertionError, match=r"shape \(2, 4\)"):
-        tree.set((range(0, 2), range(0, 2)), np.zeros((2, 4)))
+        tree.set((range(2), range(2)), np.zeros((2, 4)))

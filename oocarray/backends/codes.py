@@ -13,22 +13,8 @@ from .. import jit
 from ..errors import KernelError
 from ..estimate import calls_of
 from ..grid import Grid
-from ..plan import (
-    ALL,
-    BLOCK_ID,
-    Access,
-    Blocks,
-    Call,
-    InMemory,
-    Input,
-    Operand,
-    Partials,
-    Pick,
-    Plan,
-    Program,
-    Result,
-    Stage,
-)
+from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
+from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
 from ..storage.filekey import FileKey
 from ..storage.layout import Strided
 
@@ -105,8 +91,9 @@ class _Rebuild:
         outs = () if call.form == "update" else (None,) * len(call.dtypes)
         args = _bound(kernel, call, outs)
         layout: Any = "A" if strided else "C"
+        ndim = call.grid.ndim - len(call.apart)
         types: list[Any] = [
-            jit.ArrayArg(dtype.newbyteorder("="), call.grid.ndim, layout, readonly=False)
+            jit.ArrayArg(dtype.newbyteorder("="), ndim, layout, readonly=False)
             for dtype in call.dtypes[: len(outs)]
         ]
         for position, arg in enumerate(args):
@@ -185,8 +172,13 @@ def _bound(kernel: Callable[..., Any], call: Call, outs: tuple[None, ...]) -> tu
         ) from None
     bound.apply_defaults()
     args = bound.args[len(outs) :]
+    return tuple(map(_literal, args))
+
+
+def _literal(arg: Any) -> Any:
+    """An argument that is passed whole, as compiled code can take it."""
+    if not isinstance(arg, np.ndarray):
+        return arg
     # Shared memory keeps arrays in C order: so does the signature.
-    return tuple(
-        np.ascontiguousarray(arg) if isinstance(arg, np.ndarray) and arg.ndim else arg
-        for arg in args
-    )
+    native = arg.dtype if arg.dtype.isnative else arg.dtype.newbyteorder("=")
+    return np.ascontiguousarray(arg, native) if arg.ndim else arg.astype(native, copy=False)

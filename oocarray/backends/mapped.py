@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..chunking import LEAF_BYTES
 from ..errors import BlockMismatchError, DtypeError, PlanError
 from ..grid import Coords, Grid
 from ..jit import Kernel
 from ..lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
 from ..lazy.lower import Root, lower
+from ..lazy.split import split_blocks
 from ..observe import default_observers
-from ..plan import Options, Plan, Program, Stage
+from ..plan import Options, Plan, Stage
+from ..program import Program
 from ..runtime.engine import Engine
 from ..runtime.files import Files
 from ..runtime.job import Job
@@ -67,16 +70,29 @@ def limits_of(options: Options) -> Limits:
     return Limits(memory, 1 if options.scheduler == "serial" else workers, options.progress)
 
 
-def plan_of(roots: Sequence[Root]) -> Plan:
-    """Plan without running; learns the dtypes that it needs."""
+def plan_of(
+    roots: Sequence[Root], limits: Limits | None = None, options: Options | None = None
+) -> Plan:
+    """Plan without running; learns the dtypes that it needs.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    limits : Limits, optional
+        Blocks of elementwise functions that are too large for them are cut finer.
+    options : Options, optional
+        For what must be computed to learn a dtype.
+    """
     for root in roots:
-        learn_dtypes(root.node)
+        learn_dtypes(root.node, options)
+    if limits is not None:
+        # Room for each worker's block and the next one, which is brought in meanwhile.
+        share = limits.memory // (2 * limits.workers)
+        roots = split_blocks(roots, max(share, LEAF_BYTES))
     return lower(roots)
 
 
-def evaluate(
-    roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = ()
-) -> list[Array]:
+def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = ()) -> list[Array]:
     """Make all roots; return the results of those without a target.
 
     Parameters
@@ -90,7 +106,7 @@ def evaluate(
         limits = limits_of(options)
         for root in roots:
             _settle_keywords(root.node, options)
-        plan = plan_of(roots)
+        plan = plan_of(roots, limits, options)
         with Lease(options.scheduler, limits.workers, needs_kernels(plan)) as pool:
             plan = compile_plan(plan)
             opened = {_identity(draft.fd): draft.fd for draft in drafts}
@@ -105,25 +121,32 @@ def evaluate(
     return [next(results) for root in roots if root.target is None]  # type: ignore[misc]
 
 
-def learn_dtypes(node: Node) -> None:
+def learn_dtypes(node: Node, options: Options | None = None) -> None:
     """Find out the dtypes of block functions that were given none, from block 0.
 
-    Each function is called once, on the block at the array's beginning, really read.
+    Each function is called once, on the block at the array's beginning, really read.  What
+    keyword arguments need to be computed for that, is, with `options`.
 
     Raises
     ------
     Exception
         Whatever the function raises.
     """
+    options = Options(progress=False) if options is None else options
+    _learn(node, options, {})
+
+
+def _learn(node: Node, options: Options, first: dict[int, tuple[Any, ...]]) -> None:
+    """Learn what is not known; `first` holds the results of the calls made so far."""
     if isinstance(node, ReduceNode):
-        learn_dtypes(node.source)
+        _learn(node.source, options, first)
     elif isinstance(node, PickNode):
-        learn_dtypes(node.call)
+        _learn(node.call, options, first)
     elif isinstance(node, MapNode):
         for child in node.nodes:
-            learn_dtypes(child)
+            _learn(child, options, first)
         if node.dtypes is None:
-            node.dtypes = _infer(node)
+            node.dtypes = _infer(node, options, first)
 
 
 def try_block(node: Node, coords: Coords) -> BlockTrial:
@@ -146,32 +169,39 @@ def try_block(node: Node, coords: Coords) -> BlockTrial:
             * access.source.dtype.itemsize
             for access in stage.reads
         )
-        return BlockTrial(
-            coords, block.shape, block.dtype, seconds, read, int(block.nbytes), block
-        )
+        return BlockTrial(coords, block.shape, block.dtype, seconds, read, int(block.nbytes), block)
     finally:
         engine.close()
 
 
-def _infer(node: MapNode) -> tuple[np.dtype[Any], ...]:
+def _infer(
+    node: MapNode, options: Options, first: dict[int, tuple[Any, ...]]
+) -> tuple[np.dtype[Any], ...]:
     """Call the function on block 0 and look at what comes back."""
     if isinstance(node.function, Kernel) or node.form != "block":
         dtypes = [child.dtypes for child in node.nodes if child.dtypes is not None]
         if not dtypes:
             raise DtypeError(f"{node.name} fills its output: without array arguments give dtype=")
         return (dtypes[0][0],) * node.nout
-    _settle_keywords(node, Options())
-    trial = replace(node, dtypes=(np.dtype(np.uint8),) * node.nout, function=_Spy(node.function))
+    _settle_keywords(node, options)
+    trial = replace(
+        node,
+        args=tuple(_remembered(arg, first) for arg in node.args),
+        dtypes=(np.dtype(np.uint8),) * node.nout,
+        function=_Spy(node.function),
+    )
     coords = (0,) * len(node.chunks)
     if not Grid([[1] * len(sizes) for sizes in node.chunks]).size:
         raise PlanError(f"{node.name} has no block to learn its dtype from; give dtype=")
     engine, stage = _engine_for(trial)
     try:
-        engine._evaluator.value(stage.kernel.values[0], coords)
+        # What there is to warn of is said in the run.
+        with np.errstate(all="ignore"):
+            engine._evaluator.value(stage.kernel.values[0], coords)
     except _Seen as seen:
         returned = seen.args[0]
     except Exception as error:
-        raise failure_of(error, coords, None).exception from None  # type: ignore[misc]
+        raise failure_of(error, coords, stage.grid).exception from None  # type: ignore[misc]
     finally:
         engine.close()
     results = returned if node.nout > 1 else (returned,)
@@ -180,7 +210,38 @@ def _infer(node: MapNode) -> tuple[np.dtype[Any], ...]:
             f"{node.name} returned {type(returned).__name__} for block {coords}; expected "
             f"{node.nout} arrays (nout={node.nout})"
         )
+    first[id(node)] = tuple(results)
     return tuple(np.asarray(result).dtype for result in results)
+
+
+def _remembered(node: Any, first: dict[int, tuple[Any, ...]]) -> Any:
+    """The node, with what it is made of, such that block 0 is not computed a second time."""
+    if isinstance(node, PickNode):
+        return PickNode(_remembered(node.call, first), node.output)
+    if not isinstance(node, MapNode):
+        return node
+    args = tuple(_remembered(arg, first) for arg in node.args)
+    if id(node) not in first:
+        return replace(node, args=args)
+    results = first[id(node)]
+    known = results if node.nout > 1 else results[0]
+    function = _Remembering(node.function, known, "block_id" in node.wants)
+    wants = node.wants if "block_id" in node.wants else (*node.wants, "block_id")
+    return replace(node, args=args, function=function, wants=wants)
+
+
+class _Remembering:
+    """A block function that has been called on block 0 already."""
+
+    def __init__(self, function: Any, first: Any, told: bool) -> None:
+        self._function, self._first, self._told = function, first, told
+
+    def __call__(self, *args: Any, block_id: Coords, **kwargs: Any) -> Any:
+        if not any(block_id):
+            return self._first
+        if self._told:
+            kwargs["block_id"] = block_id
+        return self._function(*args, **kwargs)
 
 
 class _Seen(Exception):
@@ -264,5 +325,3 @@ def _whole(node: Node, options: Options) -> Array:
 def _identity(fd: int) -> tuple[int, int]:
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
-
-

@@ -48,8 +48,8 @@ def align(arrays: Sequence[Operand], ndim: int) -> tuple[list[tuple[int, ...]], 
     Returns
     -------
     cuts : list of tuple of int
-        Block sizes along each axis: those of the first set array with the most blocks, else of
-        the free arrays' common grid.
+        Block sizes along each axis: those of the first set array with the most blocks (of those
+        with one block, the first that is not of extent 1), else of the free arrays' common grid.
     inputs : tuple of Chunks
         The grid each array is cut by; one block on axes that serve all blocks.
 
@@ -85,7 +85,11 @@ def _offset(array: Operand, ndim: int) -> int:
 
 
 def _set_cuts(arrays: Sequence[Operand], ndim: int) -> _Cuts:
-    """Take, per axis, the cuts of the first set array that has the most blocks there."""
+    """Take, per axis, the cuts of the first set array that has the most blocks there.
+
+    Where dask takes the first of equals whatever it is, an extent of 1 gives way to others: the
+    function broadcasts it, and what comes back has the other's size.
+    """
     placed = [
         (p, sizes)
         for a in arrays
@@ -95,7 +99,7 @@ def _set_cuts(arrays: Sequence[Operand], ndim: int) -> _Cuts:
     cuts: _Cuts = [None] * ndim
     for p, sizes in placed:
         best = cuts[p]
-        if best is None or len(sizes) > len(best):
+        if best is None or len(sizes) > len(best) or (best == (1,) and len(sizes) == 1):
             cuts[p] = sizes
     for p, sizes in placed:
         best = cuts[p]
@@ -117,8 +121,7 @@ def _fill_free(cuts: _Cuts, arrays: Sequence[Operand], ndim: int) -> None:
             continue
         if cuts[p] == (1,):
             # A set array of one element is broadcast here, so it is no guide to a cut.
-            guides = _along(p - ndim, [a.chunks for a in arrays if not a.free])
-            cuts[p] = next((sizes for sizes in guides if sizes != (1,)), None)
+            cuts[p] = None
         taken = cuts[p]
         if taken is None:
             open_axes.append(p)

@@ -1,7 +1,8 @@
 """Plans `map_blocks` by dask's rules; never reads a block and never calls the block function.
 
-Three ways to go beyond dask: free arrays are cut to fit the others, a negative `new_axis` counts
-from the end of the output, and sizes that cannot be are refused here instead of at the end.
+Four ways to go beyond dask: free arrays are cut to fit the others; of arrays with one block on an
+axis those of extent 1 do not decide the output's size; a negative `new_axis` counts from the end
+of the output; and sizes that cannot be are refused here instead of at the end.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "Operand",
     "block_info",
     "input_coords",
+    "plan_apart",
     "plan_map",
     "wants",
 ]
@@ -137,23 +139,70 @@ def plan_map(
     >>> plan_map([x], chunks=(lambda n: 2 * n, 1)).chunks
     ((10, 10), (1, 1, 1))
     """
+    return _plan(arrays, chunks, drop_axis, new_axis, apart=False)[0]
+
+
+def plan_apart(
+    arrays: Sequence[Operand],
+    *,
+    chunks: Sequence[Entry] | None = None,
+    drop_axis: Axes = None,
+    new_axis: Axes = None,
+) -> tuple[MapPlan, tuple[int, ...]]:
+    """Plan one call per block along the dropped axes too, which the output keeps.
+
+    Parameters
+    ----------
+    arrays, chunks, drop_axis, new_axis
+        As of `plan_map`.
+
+    Returns
+    -------
+    plan : MapPlan
+        Its output has the dropped axes, with one element per block.
+    axes : tuple of int
+        Which axes of that output these are.
+
+    Examples
+    --------
+    >>> x = Operand((10, 6), ((5, 5), (2, 2, 2)), free=False, itemsize=8, order="C")
+    >>> plan, axes = plan_apart([x], drop_axis=0)
+    >>> plan.chunks, axes, plan.axes
+    (((1, 1), (2, 2, 2)), (0,), ((0, 1),))
+    """
+    return _plan(arrays, chunks, drop_axis, new_axis, apart=True)
+
+
+def _plan(
+    arrays: Sequence[Operand],
+    chunks: Sequence[Entry] | None,
+    drop_axis: Axes,
+    new_axis: Axes,
+    apart: bool,
+) -> tuple[MapPlan, tuple[int, ...]]:
     ndim = max((len(a.chunks) for a in arrays), default=0)
     dropped = dropped_axes(drop_axis, ndim)
     kept = [p for p in range(ndim) if p not in dropped]
     entries = None if chunks is None else chunk_entries(chunks)
     places = output_places(kept, len(dropped), new_axis, entries)
     cuts, inputs = align(arrays, ndim)
-    out = output_chunks([None if place == NEW else cuts[place] for place in places], entries)
+    out = list(output_chunks([None if p == NEW else cuts[p] for p in places], entries))
+    for p in sorted(dropped) if apart else ():
+        # In the order of the input's axes, so that its blocks come in the order of its file.
+        axis = next((axis for axis, place in enumerate(places) if place > p), len(places))
+        places.insert(axis, p)
+        out.insert(axis, (1,) * len(cuts[p]))
     where = {place: axis for axis, place in enumerate(places) if place != NEW}
     axes = tuple(
         tuple(
-            ALL if p in dropped else where[p] if len(sizes) == len(cuts[p]) else FIRST
+            where.get(p, ALL) if p not in where or len(sizes) == len(cuts[p]) else FIRST
             for p, sizes in enumerate(grid, ndim - len(grid))
         )
         for grid in inputs
     )
     shape = tuple(checked_size(axis, sum(sizes)) for axis, sizes in enumerate(out))
-    return MapPlan(out, shape, inputs, axes)
+    plan = MapPlan(tuple(out), shape, inputs, axes)
+    return plan, tuple(sorted(where[p] for p in dropped)) if apart else ()
 
 
 def input_coords(plan: MapPlan, k: int, out_coords: Coords) -> tuple[int | slice, ...]:

@@ -22,7 +22,16 @@ from ..storage.layout import Strided
 from .blockmap import MapPlan
 from .blockmap import Operand as Cut
 
-__all__ = ["MapNode", "MemoryNode", "Node", "PickNode", "ReduceNode", "StoredNode", "cut_of"]
+__all__ = [
+    "MapNode",
+    "MemoryNode",
+    "Node",
+    "PickNode",
+    "ReduceNode",
+    "StoredNode",
+    "cut_of",
+    "whole_chunks",
+]
 
 
 @dataclass(eq=False)
@@ -101,6 +110,12 @@ class MapNode:
     form: str = "block"
     name: str = "function"
     wants: tuple[str, ...] = ()
+    apart: tuple[int, ...] = ()
+    """Output axes with one element per block, which the function's own blocks do not have."""
+    splittable: bool = False
+    """Whether the function is elementwise, so that blocks may be cut finer."""
+    whole: Chunks | None = None
+    """The blocks before they were cut finer; leaves of reductions follow from these."""
 
     free = False
     order = "C"
@@ -150,8 +165,8 @@ class ReduceNode:
     make: Callable[[tuple[int, ...], np.dtype[Any]], Any]
     shape: tuple[int, ...]
     name: str
+    set_chunks: Chunks | None = None
 
-    free = True
     order = "C"
 
     @classmethod
@@ -172,6 +187,10 @@ class ReduceNode:
             raise ValueError(f"{name}: the shape of the array is not known: {source.shape}")
         return cls(source, make, make(source.shape, dtype).result_shape, name)
 
+    @property
+    def free(self) -> bool:
+        return self.set_chunks is None
+
     @cached_property
     def reduction(self) -> Any:
         """The record of `oocarray.leaves`; the source's dtype must be known."""
@@ -184,13 +203,20 @@ class ReduceNode:
 
     @property
     def chunks(self) -> Chunks:
-        return auto_chunks(self.shape, 8)
+        return auto_chunks(self.shape, 8) if self.set_chunks is None else self.set_chunks
 
     def result(self, stage: int, write: int) -> Result:
         return Result(stage, write, self.shape, self.reduction.out_dtype)
 
 
 Node = StoredNode | MemoryNode | MapNode | PickNode | ReduceNode
+
+
+def whole_chunks(node: Node) -> Chunks:
+    """The blocks of a node as the caller knows them, even where a run cuts them finer."""
+    call = node.call if isinstance(node, PickNode) else node
+    whole = call.whole if isinstance(call, MapNode) else None
+    return node.chunks if whole is None else whole
 
 
 def cut_of(node: Node) -> Cut:

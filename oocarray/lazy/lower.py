@@ -13,19 +13,14 @@ from typing import Any
 
 from ..chunking import BLOCK_BYTES, refine
 from ..grid import Chunks, Grid
-from ..leafcut import leaf_chunks
+from ..leaves.cut import leaf_chunks
 from ..plan import (
     Access,
     Blocks,
-    Call,
     Gather,
     InMemory,
-    Input,
-    Operand,
     Partials,
-    Pick,
     Plan,
-    Program,
     Repeat,
     Result,
     Scratch,
@@ -33,12 +28,13 @@ from ..plan import (
     Stage,
     Write,
 )
+from ..program import Call, Input, Operand, Pick, Program
 from ..storage.layout import Strided
 from .blockmap import block_info
 from .collect import Collect
-from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
+from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, whole_chunks
 
-__all__ = ["Root", "lower", "nested_reductions"]
+__all__ = ["Root", "leaves_of", "lower", "nested_reductions"]
 
 
 @dataclass(eq=False)
@@ -156,14 +152,15 @@ class _Lowering:
             write = Partials(Collect(len(node.chunks), node.dtypes[0]), grid)
         if root.in_place:
             draft.repeat = "never"
-        self.placed.setdefault(id(node), (draft, len(draft.writes)))
+        if root.target is None:
+            self.placed.setdefault(id(node), (draft, len(draft.writes)))
         draft.writes.append(write)
         draft.values.append(value)
         draft.labels.append(_label(node))
 
     def _place_reduction(self, node: ReduceNode, level: int) -> None:
         source, reduction = node.source, node.reduction
-        leaves = _leaves(source, reduction)
+        leaves = leaves_of(source, reduction)
         draft = None
         for candidate in self.drafts:
             if (
@@ -251,6 +248,7 @@ class _Lowering:
             name=node.name,
             wants=node.wants,
             info=partial(block_info, node.plan, tuple(positions)),
+            apart=node.apart,
         )
 
 
@@ -295,10 +293,12 @@ def _sources(node: Node) -> frozenset[int]:
     return found.union(*(_sources(child) for child in _children(node)))
 
 
-def _leaves(source: Node, reduction: Any) -> Grid:
+def leaves_of(source: Node, reduction: Any) -> Grid:
+    """The fixed cut of a node for a reduction."""
     assert source.dtypes is not None
-    if reduction.partial_dtype == object:
-        return Grid(source.chunks)
+    chunks = whole_chunks(source)
+    if reduction.partial_dtype.hasobject:
+        return Grid(chunks)
     itemsize = source.dtypes[0].itemsize
     partial_itemsize = reduction.partial_dtype.itemsize
     if _is_stored(source):
@@ -306,9 +306,9 @@ def _leaves(source: Node, reduction: Any) -> Grid:
         cut = leaf_chunks(shape, reduction.axes, itemsize, source.order, partial_itemsize)  # type: ignore[arg-type]
         return Grid(cut)
     # Leaves of a computed array lie within the blocks that its function makes.
-    block = Grid(source.chunks).max_block_shape
+    block = Grid(chunks).max_block_shape
     cut = leaf_chunks(block, reduction.axes, itemsize, "C", partial_itemsize)
-    return Grid(refine(source.chunks, [max(sizes, default=1) for sizes in cut]))
+    return Grid(refine(chunks, [max(sizes, default=1) for sizes in cut]))
 
 
 def _items(source: Node, leaves: Grid) -> Grid:

@@ -20,6 +20,9 @@ from . import calls
 __all__ = ["Window", "read_pages"]
 
 
+_FOLIO = 2 << 20
+
+
 class _Pages:
     """Owner of one mapped address range; arrays made of it keep it alive as their base."""
 
@@ -65,9 +68,14 @@ class Window:
         self.origin = start - start % calls.PAGE
         self.length = -(-max(stop - self.origin, 1) // calls.PAGE) * calls.PAGE
         self.writable = writable
-        whole = self.length + 2 * calls.PAGE
+        # Where address and position agree modulo 2 MiB the kernel can map a folio of that size
+        # by one entry; the room for it is taken from addresses only, and guards besides.
+        spare = _FOLIO if self.length >= _FOLIO else 0
+        whole = self.length + 2 * calls.PAGE + spare
         reserved = calls.map_nothing(whole)
         self._address = reserved + calls.PAGE
+        if spare:
+            self._address += (self.origin - self._address) % _FOLIO
         try:
             calls.map_file(fd, self.origin, self.length, writable, self._address)
         except OSError:

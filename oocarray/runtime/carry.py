@@ -1,4 +1,4 @@
-"""Packs a stage's program for other processes: functions by value or name, large arrays by address.
+"""Packs what users wrote for other processes: functions, exceptions; large arrays by address only.
 
 cloudpickle carries functions (those of ``__main__`` and of notebooks by value, those of
 modules by name).  Arrays of 64 KiB and more, wherever they hide (arguments, closures,
@@ -8,24 +8,32 @@ are a mapped file already, named by file and offset.
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import io
+import os
 import pickle
 import sys
+import threading
 from collections.abc import Callable
-from types import ModuleType
+from dataclasses import replace
+from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from ..errors import OocarrayError
-from ..plan import Call, Program
+from ..errors import BlockFailedError, OocarrayError
+from ..program import Call, Program
+from .job import Answer, Failure, Warned
 
-__all__ = ["LARGE", "pack", "unpack"]
+__all__ = ["LARGE", "pack", "unpack", "unwrap", "wrap"]
 
 LARGE = 64 << 10
 """Arrays of so many bytes travel by address."""
+
+_LARGEST_EXCEPTION = 4 << 20
+"""An exception that holds more (its block, say) travels as text."""
+_packing = threading.Lock()
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +42,31 @@ class _Packer(cloudpickle.CloudPickler):
     def __init__(self, stream: io.BytesIO, address: Callable[[Array], Any]) -> None:
         super().__init__(stream, protocol=5)
         self._address = address
+        self._known: dict[str, ModuleType | None] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, ModuleType):
+            self._look_at(value.__name__)
+        elif isinstance(value, (FunctionType, type)):
+            self._look_at(getattr(value, "__module__", None))
+        return super().reducer_override(value)
+
+    def _look_at(self, name: Any) -> None:
+        """Let what comes from a module that others would not find travel by value."""
+        if not isinstance(name, str) or name in self._known or name == "__main__":
+            return
+        module = sys.modules.get(name)
+        foreign = module is not None and not _importable(module)
+        self._known[name] = module if foreign else None
+        if foreign:
+            cloudpickle.register_pickle_by_value(module)
+
+    def forget(self) -> None:
+        """Undo what `_look_at` has told cloudpickle."""
+        for module in self._known.values():
+            if module is not None:
+                with contextlib.suppress(ValueError):
+                    cloudpickle.unregister_pickle_by_value(module)
 
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, np.ndarray) and value.nbytes >= LARGE and not value.dtype.hasobject:
@@ -64,12 +97,12 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     TypeError
         A function, or something that it refers to, cannot be pickled; says which.
     """
-    foreign = [module for module in _modules(program) if not _importable(module)]
-    for module in foreign:
-        cloudpickle.register_pickle_by_value(module)
     stream = io.BytesIO()
+    packer = _Packer(stream, address)
+    # What travels by value is told to cloudpickle as a whole: one at a time.
+    _packing.acquire()
     try:
-        _Packer(stream, address).dump(program)
+        packer.dump(program)
     except OocarrayError:
         raise
     except Exception as error:
@@ -79,8 +112,8 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
             'pickled (open files, locks, sockets), or use scheduler="threads"'
         ) from error
     finally:
-        for module in foreign:
-            cloudpickle.unregister_pickle_by_value(module)
+        packer.forget()
+        _packing.release()
     return stream.getvalue()
 
 
@@ -88,6 +121,57 @@ def unpack(packed: bytes, array: Callable[[Any], Array]) -> Program:
     """Rebuild a program; `array` turns what `address` returned into an array."""
     program: Program = _Unpacker(io.BytesIO(packed), array).load()
     return program
+
+
+def wrap(message: Any) -> Any:
+    """Make a message plain: exceptions and warnings of the user's own classes become bytes."""
+    if isinstance(message, Answer) and message.failure is not None:
+        return replace(message, failure=_frozen(message.failure))
+    if isinstance(message, Warned):
+        try:
+            return replace(message, category=cloudpickle.dumps(message.category))
+        except Exception:
+            return replace(message, category=cloudpickle.dumps(UserWarning))
+    return message
+
+
+def unwrap(message: Any) -> Any:
+    """Undo `wrap`."""
+    if isinstance(message, Answer) and message.failure is not None:
+        return replace(message, failure=_thawed(message.failure))
+    if isinstance(message, Warned):
+        category: Any = UserWarning
+        with contextlib.suppress(Exception):
+            category = cloudpickle.loads(message.category)
+        return replace(message, category=category)
+    return message
+
+
+def _frozen(failure: Failure) -> Failure:
+    exception = failure.exception
+    try:
+        packed = cloudpickle.dumps(exception)
+        # Many can be pickled and not be made again, for want of an argument.
+        if len(packed) <= _LARGEST_EXCEPTION and type(cloudpickle.loads(packed)) is type(exception):
+            return replace(failure, exception=packed)
+    except Exception:
+        pass
+    try:
+        text = f"{type(exception).__name__}: {exception}".rstrip(": ")
+    except Exception:
+        text = type(exception).__name__
+    return replace(failure, exception=cloudpickle.dumps(BlockFailedError(text)))
+
+
+def _thawed(failure: Failure) -> Failure:
+    assert isinstance(failure.exception, bytes)
+    try:
+        exception: BaseException = cloudpickle.loads(failure.exception)
+    except Exception:
+        *_, text = failure.text.strip().splitlines() or [""]
+        exception = BlockFailedError(text)
+    exception.__notes__ = list(failure.notes)
+    return replace(failure, exception=exception)
 
 
 def _calls(program: Program) -> list[Call]:
@@ -105,16 +189,29 @@ def _calls(program: Program) -> list[Call]:
     return list(found.values())
 
 
-def _modules(program: Program) -> list[ModuleType]:
-    names = {getattr(call.function, "__module__", None) for call in _calls(program)}
-    return [sys.modules[name] for name in names if name in sys.modules and name != "__main__"]
-
-
 def _importable(module: ModuleType) -> bool:
-    """Whether another process with our ``sys.path`` finds the same module by its name."""
-    try:
-        spec = importlib.util.find_spec(module.__name__)
-    except (ImportError, ValueError, AttributeError):
+    """Whether another process with our ``sys.path`` finds the same module by its name.
+
+    ``importlib.util.find_spec`` would answer from ``sys.modules``, which is ours alone.
+    """
+    package, _, _ = module.__name__.rpartition(".")
+    parent = sys.modules.get(package) if package else None
+    if package and (parent is None or not _importable(parent)):
         return False
+    path = getattr(parent, "__path__", None)
     mine = getattr(module, "__file__", None)
-    return spec is not None and (mine is None or spec.origin == mine)
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(module.__name__, path)
+        except Exception:
+            continue
+        if spec is not None:
+            return mine is None or not spec.has_location or _same_file(spec.origin, mine)
+    return False
+
+
+def _same_file(one: str | None, other: str) -> bool:
+    try:
+        return one is not None and os.path.samefile(one, other)
+    except OSError:
+        return one == other

@@ -78,7 +78,12 @@ class Channel:
             for fd in fds:
                 os.close(fd)
             raise ProtocolError(f"not a frame: {head!r} with {len(fds)} files")
-        return pickle.loads(self._read(length)), fds
+        try:
+            return pickle.loads(self._read(length)), fds
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
 
     def _read_header(self) -> tuple[bytes, list[int]]:
         room = socket.CMSG_SPACE(_MOST_FILES * 4)

@@ -17,7 +17,9 @@ from .. import jit
 from ..grid import Coords, Grid, Region
 from ..pages import calls
 from ..pages.mapping import Window
-from ..plan import Access, Blocks, InMemory, Input, Partials, Program, Scratch, Stage, Task
+from ..pages.residency import FOLIO
+from ..plan import Access, Blocks, InMemory, Partials, Scratch, Stage, Task
+from ..program import Input, Program
 from ..storage.layout import Strided
 from .evaluate import Block, Evaluator
 from .files import Files
@@ -98,15 +100,25 @@ class _Writer:
                 self.whole = self.stored.view(window.bytes, window.origin)
 
     def lend(self, coords: list[Coords], windows: list[Window]) -> None:
-        """Map and populate what the items at `coords` store into; the windows go to `windows`."""
+        """Map and populate what the items at `coords` store into; the windows go to `windows`.
+
+        Windows of a folio and more begin at a folio's edge: a fault in the middle of one makes
+        the kernel cache the file in 4 KiB pages, and forbidding the part before the block makes
+        it map the folio page by page; either costs more than all the rest of the pass.
+        """
         assert self.stored is not None
         regions = [self.grid.region(at) for at in coords]
         for start, stop in _merged([self.stored.span(region) for region in regions]):
-            windows.append(Window(self.fd, start, stop, writable=True))
-        for region in regions:
-            for start, stop in self.stored.runs(region):
-                window = next(w for w in windows if w.covers(start, stop))
-                self.files.bring(window, self.stored.file, start, stop, write=True)
+            large = stop - start >= FOLIO
+            first = start - start % FOLIO if large else start
+            window = Window(self.fd, first, stop, writable=True)
+            windows.append(window)
+            if large:
+                window.advise(calls.HUGEPAGE)
+                self.files.bring(window, self.stored.file, first, start + 1, write=True)
+        for start, stop in _merged([run for r in regions for run in self.stored.runs(r)]):
+            window = next(w for w in windows if w.covers(start, stop))
+            self.files.bring(window, self.stored.file, start, stop, write=True)
 
     def block(self, coords: Coords, windows: list[Window]) -> Block:
         region = self.grid.region(coords)
@@ -147,6 +159,7 @@ class Engine:
             elif isinstance(write, Scratch):
                 raise AssertionError(f"scratch must have been laid out before the run: {write}")
         self._update = _updated(self.stage)
+        self._updating: Block | None = None
         self._warm: set[tuple[int, Region]] = set()
         self.item: int | None = None
         self.bind_error: BaseException | None = None
@@ -198,12 +211,16 @@ class Engine:
             self.item = prepared.task.first
             raise prepared.error
         partials: list[Partial] = []
-        with np.errstate(**self.job.errstate):
-            for item in range(prepared.task.first, prepared.task.first + prepared.task.count):
-                self.item = item
-                self.progress(item)
-                self._one(self.stage.grid.coords(item), prepared, partials)
-        self._evaluator.new_item()
+        try:
+            with np.errstate(**self.job.errstate):
+                for item in range(prepared.task.first, prepared.task.first + prepared.task.count):
+                    self.item = item
+                    self.progress(item)
+                    self._one(self.stage.grid.coords(item), prepared, partials)
+        finally:
+            # Blocks that this object remembered would keep their windows mapped.
+            self._evaluator.new_item()
+            self._updating = None
         prepared.partials = tuple(partials)
         prepared.seconds = time.perf_counter() - began
 
@@ -211,7 +228,9 @@ class Engine:
         """Ask the kernel to begin writing what a task stored; do not wait."""
         for number, windows in prepared.windows.items():
             for window in windows:
-                calls.start_writing(self._writers[number].fd, window.origin, window.length)
+                first, length = _whole_folios(window)
+                if length:
+                    calls.start_writing(self._writers[number].fd, first, length)
 
     def retire(self, prepared: Prepared) -> int:
         """Wait for the write-back of a task and let go of its pages; return bytes still looked at.
@@ -224,7 +243,9 @@ class Engine:
         kept = 0
         for number, windows in prepared.windows.items():
             for window in windows:
-                calls.wait_written(self._writers[number].fd, window.origin, window.length)
+                first, length = _whole_folios(window)
+                if length:
+                    calls.wait_written(self._writers[number].fd, first, length)
                 if not window.release():
                     kept += window.length
         prepared.windows.clear()
@@ -251,6 +272,7 @@ class Engine:
 
     def _lent(self, region: Region) -> Block:
         # The block that an update changes: the same pages for reading and for writing.
+        assert self._updating is not None
         return self._updating
 
     def _one(self, coords: Coords, prepared: Prepared, partials: list[Partial]) -> None:
@@ -299,6 +321,13 @@ def _updated(stage: Stage) -> int | None:
     return next(number for number, access in enumerate(stage.reads) if access.source in targets)
 
 
+def _whole_folios(window: Window) -> tuple[int, int]:
+    """The folios that end within a window: the last one is written with the block that ends it."""
+    first = window.origin - window.origin % FOLIO
+    stop = window.origin + window.length
+    return first, stop - stop % FOLIO - first
+
+
 def _key(region: Region) -> Any:
     return tuple((part.start, part.stop) for part in region)
 
@@ -312,5 +341,3 @@ def _merged(spans: list[Span]) -> list[Span]:
         else:
             joined.append((start, stop))
     return joined
-
-

@@ -1,4 +1,4 @@
-"""Runs a stage's program on one item: finds the blocks, calls the functions, checks what they return.
+"""Runs a stage's program on one item: finds blocks, calls functions, checks what they return.
 
 It knows nothing of pages, workers or order: blocks come from readers, results go into
 arrays that it is handed.
@@ -16,7 +16,7 @@ import numpy as np
 from .. import jit
 from ..errors import BlockMismatchError
 from ..grid import Coords, Grid, Region
-from ..plan import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
+from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
 
 __all__ = ["Evaluator"]
 
@@ -44,9 +44,7 @@ class Evaluator:
         """Forget the results of the item before."""
         self._memo.clear()
 
-    def value(
-        self, node: Input | Call | Pick, coords: Coords, out: Block | None = None
-    ) -> Block:
+    def value(self, node: Input | Call | Pick, coords: Coords, out: Block | None = None) -> Block:
         """Return the node's block at `coords` of its grid; in `out`, if that is given."""
         if isinstance(node, Input):
             block = self._readers[node.access](node.grid.region(coords))
@@ -94,19 +92,18 @@ class Evaluator:
             out if out is not None and _plain(out, dtype, call) else np.empty(shape, dtype)
             for out, dtype in zip(outs, call.dtypes, strict=True)
         )
+        given = [block.squeeze(call.apart) for block in filled] if call.apart else filled
         if call.form == "udf":
             offset = tuple(part.start for part in call.grid.region(coords))
-            call.function(tuple(args), filled[0], offset, **kwargs)
+            call.function(tuple(args), given[0], offset, **kwargs)
         elif call.code is None:
-            call.function(*filled, *args, **kwargs)
+            call.function(*given, *args, **kwargs)
         else:
-            self._entry(call)(*filled, *map(_compilable, args, call.args))
+            self._entry(call)(*given, *map(_compilable, args, call.args))
         for out, block in zip(outs, filled, strict=True):
             if out is not None and out is not block:
                 out[...] = block
-        return tuple(
-            block if out is None else out for out, block in zip(outs, filled, strict=True)
-        )
+        return tuple(block if out is None else out for out, block in zip(outs, filled, strict=True))
 
     def _entry(self, call: Call) -> Callable[..., Any]:
         entry = self._entries.get(id(call))
@@ -217,7 +214,9 @@ def _checked(
             f"{call.name} returned {_describe(returned)} for block {coords}; "
             f"expected {count} arrays (nout={count})"
         )
-    shape = call.block_shape(coords)
+    shape = tuple(
+        size for axis, size in enumerate(call.block_shape(coords)) if axis not in call.apart
+    )
     results = []
     for result, dtype, out in zip(returned, call.dtypes, outs, strict=True):
         block = np.asarray(result)
@@ -228,6 +227,8 @@ def _checked(
                 f"{call.name} returned {_describe(result)} for block {coords}; expected shape "
                 f"{shape} and dtype {dtype}" + _advice(block, shape, dtype)
             )
+        if call.apart:
+            block = np.expand_dims(block, call.apart)
         if out is not None:
             out[...] = block
         results.append(block if out is None else out)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from ..plan import Stage, Task
 from ..storage.layout import FileKey
 
-__all__ = ["Answer", "Died", "Failure", "Job", "Partial", "Said", "Warned"]
+__all__ = ["Answer", "Died", "Failure", "Job", "Logged", "Partial", "Said", "Warned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Job:
     path: tuple[str, ...] = ()
     """The coordinator's ``sys.path``: modules are found by name."""
     folder: str = ""
+    log_level: int = 30
+    """Log records below it are wanted by nobody."""
 
 
 class Partial(NamedTuple):
@@ -44,11 +46,14 @@ class Partial(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a task raised: the exception (or None if it cannot be pickled), and its text."""
+    """What a task raised, and its text with the traceback."""
 
-    exception: BaseException | None
+    exception: Any
+    """The exception; on its way between processes its pickle."""
     text: str
     block: tuple[int, ...] | None
+    notes: tuple[str, ...] = ()
+    """What was added to the exception by ``add_note``: its own pickle may forget it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,22 @@ class Warned:
     """A warning that the user's function, or NumPy in it, gave."""
 
     message: str
-    category: type[Warning]
+    category: Any
+    """The class of the warning; on its way between processes its pickle."""
     filename: str
     lineno: int
+    block: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A log record of the user's function."""
+
+    name: str
+    level: int
+    text: str
+    path: str
+    line: int
     block: tuple[int, ...] | None
 
 

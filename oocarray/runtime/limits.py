@@ -66,7 +66,7 @@ def _groups() -> dict[str, str]:
 
 
 def _up(root: str, path: str) -> Iterator[str]:
-    """The folder of a group and of each group above it; inside a container only the mounted part."""
+    """The folder of a group and of each above it; inside a container only the mounted part."""
     folder = os.path.join(root, path.lstrip("/")).rstrip("/")
     if not os.path.isdir(folder):
         folder = root

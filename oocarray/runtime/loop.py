@@ -14,9 +14,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
-
-from ..errors import BlockFailedError
 from ..grid import Grid
 from ..plan import Task
 from ..storage.layout import FileKey
@@ -46,6 +43,8 @@ class Loop:
         Where mappings of resident runs stay between jobs.
     progress : callable, optional
         Called with the number of each item before it is worked on.
+    settle : callable, optional
+        Called after the last item of each task, by the thread that worked on it.
     """
 
     def __init__(
@@ -54,8 +53,10 @@ class Loop:
         answer: Callable[[Any], None],
         kept: KeptWindows | None,
         progress: Callable[[int], None] | None = None,
+        settle: Callable[[], None] | None = None,
     ) -> None:
         self.worker, self.answer, self.kept, self.progress = worker, answer, kept, progress
+        self.settle = settle or (lambda: None)
         self.inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._leaving: collections.deque[tuple[Engine, Prepared]] = collections.deque()
@@ -98,18 +99,23 @@ class Loop:
         try:
             if engine.bind_error is not None:
                 raise engine.bind_error
-            engine.compute(prepared)
+            try:
+                engine.compute(prepared)
+            finally:
+                self.settle()
             if engine.writes(prepared):
                 engine.start_writing(prepared)
                 self.inbox.put(("retire", engine, prepared))
                 return
         except BaseException as error:
-            self._fail(engine, prepared, error)
+            self._fail(engine, prepared, error, engine.item)
             return
         self._retire(engine, prepared)
 
-    def _fail(self, engine: Engine, prepared: Prepared, error: BaseException) -> None:
-        coords = None if engine.item is None else engine.stage.grid.coords(engine.item)
+    def _fail(
+        self, engine: Engine, prepared: Prepared, error: BaseException, item: int | None
+    ) -> None:
+        coords = None if item is None else engine.stage.grid.coords(item)
         failure = failure_of(error, coords, engine.stage.grid)
         prepared.windows.clear()
         self.answer(Answer(self.worker, prepared.task, failure=failure))
@@ -120,8 +126,8 @@ class Loop:
         engine: Engine | None = None
         while True:
             command, *rest = self._next()
-            if command == "task" and engine is not None:
-                if engine.job.number <= self.cancelled:
+            if command == "task":
+                if engine is None or engine.job.number <= self.cancelled:
                     self.answer(Answer(self.worker, rest[0], cancelled=True))
                     continue
                 self._ready.put(("task", engine, engine.prefetch(rest[0])))
@@ -136,6 +142,8 @@ class Loop:
                 engine = None
             elif command == "stop":
                 self._end(engine)
+                if self.kept is not None:
+                    self.kept.clear()
                 self._ready.put(("stop",))
                 return
 
@@ -159,10 +167,11 @@ class Loop:
         keys: list[tuple[FileKey, int, bool]] = [
             (key, fd, writable) for (key, writable), fd in zip(job.files, fds, strict=True)
         ]
-        kept = self.kept if job.policy == "resident" else None
+        files = Files(keys, self.kept if job.policy == "resident" else None)
         try:
-            engine = Engine(job, Files(keys, kept), self.progress)
+            engine = Engine(job, files, self.progress)
         except BaseException as error:
+            files.close()
             self.answer(
                 Answer(self.worker, Task(job.number, -1, 0), failure=failure_of(error, None, None))
             )
@@ -184,7 +193,8 @@ class Loop:
         try:
             kept = engine.retire(prepared)
         except BaseException as error:
-            self._fail(engine, prepared, error)
+            # The other thread is at a later item by now.
+            self._fail(engine, prepared, error, prepared.task.first)
             return
         self.answer(
             Answer(
@@ -197,9 +207,7 @@ class Loop:
         )
 
 
-def failure_of(
-    error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None
-) -> Failure:
+def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:
     """Make an exception fit for travel: itself with a note that says where, and as text."""
     where = ""
     if coords is not None and grid is not None:
@@ -213,12 +221,11 @@ def failure_of(
         )
     text = "".join(traceback.format_exception(error))
     # The frames hold blocks of the run: a traceback kept alive would keep their pages mapped.
-    traceback.clear_frames(error.__traceback__)
-    carried: BaseException | None = error.with_traceback(None)
-    try:
-        cloudpickle.loads(cloudpickle.dumps(error))
-    except Exception:
-        carried = BlockFailedError(f"{type(error).__name__}: {error}".rstrip(": "))
-        if where:
-            carried.add_note(f"oocarray: {where}")
-    return Failure(carried, text, coords)
+    linked: BaseException | None = error
+    seen: set[int] = set()
+    while linked is not None and id(linked) not in seen:
+        seen.add(id(linked))
+        traceback.clear_frames(linked.__traceback__)
+        linked = linked.__cause__ or linked.__context__
+    notes = tuple(map(str, getattr(error, "__notes__", ())))
+    return Failure(error.with_traceback(None), text, coords, notes)

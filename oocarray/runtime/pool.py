@@ -1,4 +1,4 @@
-"""Whoever works on the tasks of a stage: this thread, or several; which task comes next is not decided here."""
+"""Whoever works on the tasks of a stage: this thread, or several; it decides no order."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Pool(Protocol):
     """How many tasks a worker may hold at once, so that it never waits for the next."""
     separate: bool
     """Whether workers are other processes, which see only files and shared memory."""
+    held: bool
+    """Whether Ctrl-C is held back while `wait` runs; where it does the work itself, it is not."""
 
     def start(self, job: Job, fds: list[int]) -> None:
         """Begin a stage; `fds` stay the caller's."""
@@ -55,9 +57,9 @@ class SerialPool:
     size = 1
     depth = 1
     separate = False
+    held = False
 
-    def __init__(self, size: int = 1) -> None:
-        self._kept = KeptWindows()
+    def __init__(self) -> None:
         self._waiting: collections.deque[Task] = collections.deque()
         self._engine: Engine | None = None
         self._answers: list[Any] = []
@@ -66,30 +68,48 @@ class SerialPool:
         files = [
             (key, os.dup(fd), writable) for (key, writable), fd in zip(job.files, fds, strict=True)
         ]
-        self._kept.prune()
-        kept = self._kept if job.policy == "resident" else None
-        self._engine = Engine(job, Files(files, kept))
-        self._engine.bind(job.kernel)
+        # No mapping is kept for the next run: nothing here would notice that its file is deleted.
+        opened = Files(files)
+        try:
+            self._engine = Engine(job, opened)
+            self._engine.bind(job.kernel)
+        except BaseException:
+            self._engine = None
+            opened.close()
+            raise
 
     def submit(self, worker: int, task: Task) -> None:
         self._waiting.append(task)
 
     def wait(self, timeout: float) -> list[Any]:
-        if not self._waiting:
-            return []
-        engine, task = self._engine, self._waiting.popleft()
+        if self._waiting and not self._answers:
+            self._work(self._waiting.popleft())
+        found, self._answers = self._answers, []
+        return found
+
+    def _work(self, task: Task) -> None:
+        engine = self._engine
         assert engine is not None
-        prepared = engine.prefetch(task)
         try:
+            prepared = engine.prefetch(task)
             engine.compute(prepared)
             engine.start_writing(prepared)
             kept = engine.retire(prepared)
         except Exception as error:
             coords = None if engine.item is None else engine.stage.grid.coords(engine.item)
-            return [Answer(0, task, failure=failure_of(error, coords, engine.stage.grid))]
-        return [Answer(0, task, prepared.partials, seconds=prepared.seconds, kept_bytes=kept)]
+            failure = failure_of(error, coords, engine.stage.grid)
+            self._answers.append(Answer(0, task, failure=failure))
+        except BaseException:
+            # Ctrl-C: nobody shall wait for the answer.
+            self._answers.append(Answer(0, task, cancelled=True))
+            raise
+        else:
+            self._answers.append(
+                Answer(0, task, prepared.partials, seconds=prepared.seconds, kept_bytes=kept)
+            )
 
     def cancel(self) -> None:
+        self._answers += [Answer(0, task, cancelled=True) for task in self._waiting]
         self._waiting.clear()
 
     def kill(self, workers: list[int]) -> None:
@@ -97,12 +117,13 @@ class SerialPool:
 
     def finish(self) -> None:
         self._waiting.clear()
+        self._answers.clear()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
 
     def close(self) -> None:
-        self._kept.clear()
+        """Nothing to do: there is no worker but the caller."""
 
 
 class ThreadPool:
@@ -110,6 +131,7 @@ class ThreadPool:
 
     depth = 4
     separate = False
+    held = True
 
     def __init__(self, size: int) -> None:
         self.size = size

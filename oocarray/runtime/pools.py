@@ -59,14 +59,22 @@ class Lease:
                     _warm[kind] = pool
             _busy.add(id(pool))
         self.pool = pool
-        if isinstance(pool, ProcessPool):
-            pool.warm(self._kernels)
+        try:
+            if isinstance(pool, ProcessPool):
+                pool.warm(self._kernels)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
         return pool
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After Ctrl-C nobody knows what was on its way to or from the workers.
+        broken = kind is not None and not issubclass(kind, Exception)
         with _lock:
             _busy.discard(id(self.pool))
-        if not self._keep:
+            if broken and _warm.get(self._scheduler) is self.pool:
+                del _warm[self._scheduler]
+        if broken or not self._keep:
             self.pool.close()
 
 

@@ -1,4 +1,4 @@
-"""The pool of worker processes: starts them, talks to them, notices when one dies; it plans nothing.
+"""The pool of worker processes: starts them, talks to them, notices their end; it plans nothing.
 
 Each worker has a channel of its own and no lock in common with another: whatever kills
 one leaves the rest at work.
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from ..errors import OocarrayError, ProtocolError
 from ..pages import calls
 from ..plan import Task
+from .carry import unwrap
 from .channel import Channel, pair
 from .job import Died, Job
 from .shared import Shared
@@ -32,20 +34,18 @@ _BEATS = calls.PAGE // 16
 """Two 64-bit words per worker on one page: the job it works on, and the item."""
 
 # One thread per worker: the pool is the parallelism.
-_ENVIRONMENT = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
-    )
-}
-_BOOT = (
-    "import sys; sys.path.append({root!r}); "
-    "from oocarray.runtime.server import main; main({fd})"
-)
+_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
+_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in _LIBRARIES}
+# Our own package, whatever else of its name the other process would find on its path.
+_BOOT = """
+import sys
+from importlib import util
+spec = util.spec_from_file_location("oocarray", {package!r})
+sys.modules["oocarray"] = package = util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from oocarray.runtime.server import main
+main({fd})
+"""
 
 
 class _Worker:
@@ -68,6 +68,7 @@ class ProcessPool:
 
     depth = 4
     separate = True
+    held = True
 
     def __init__(self, size: int) -> None:
         if not 1 <= size <= _BEATS:
@@ -84,12 +85,16 @@ class ProcessPool:
         self._selector.register(self.control, selectors.EVENT_READ, None)
         self._pending: list[Any] = []
         atexit.register(self.close)
+        _made.add(self)
 
     def _boot(self) -> subprocess.Popen[bytes]:
         self.control, theirs = pair()
-        # The folder that holds the package, found again by a process that starts elsewhere.
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        command = [sys.executable, "-P", "-c", _BOOT.format(root=root, fd=theirs.fileno())]
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        boot = _BOOT.format(package=os.path.join(root, "__init__.py"), fd=theirs.fileno())
+        # Warnings while it starts are not the caller's; those of block functions are forwarded.
+        flags = ["-P", "-Wignore", *(["-E"] if sys.flags.ignore_environment else [])]
+        flags += ["-s"] * sys.flags.no_user_site + ["-O"] * sys.flags.optimize
+        command = [sys.executable, *flags, "-c", boot]
         try:
             return subprocess.Popen(
                 command,
@@ -106,9 +111,13 @@ class ProcessPool:
     def warm(self, kernels: bool) -> None:
         """Begin to start what is missing, without waiting for it."""
         if kernels and not self._preloaded:
-            # Workers that run already load what they need by themselves.
             self._preloaded = True
             self.control.send(("preload",))
+            # Workers forked from now on share one numba, in milliseconds; each of those that run
+            # already would import its own.
+            for worker in list(self._workers.values()):
+                self._send(worker, ("stop",))
+                self._forget(worker)
         for number in range(self.size):
             if number not in self._workers:
                 mine, theirs = pair()
@@ -120,10 +129,13 @@ class ProcessPool:
     def start(self, job: Job, fds: list[int]) -> None:
         self._job = job
         self._beats.array[: self.size] = -1
+        # Who ended since the last run held nothing: a new one takes its place.
+        self._listen(0)
+        self._pending.clear()
         self.warm(kernels=False)
         limit = time.monotonic() + _START_SECONDS
         while any(worker.pid == 0 for worker in self._workers.values()):
-            self._pending += self._listen(0.1)
+            self._listen(0.1)
             if self._server.poll() is not None or time.monotonic() > limit:
                 raise OocarrayError(
                     f"worker processes did not start ({sys.executable!r} ended with "
@@ -144,32 +156,35 @@ class ProcessPool:
     # ---- listening ---------------------------------------------------------------------------
 
     def wait(self, timeout: float) -> list[Any]:
-        if self._pending:
-            found, self._pending = self._pending, []
-            return found
-        return self._listen(timeout)
+        if not self._pending:
+            self._listen(timeout)
+        found, self._pending = self._pending, []
+        return found
 
-    def _listen(self, timeout: float) -> list[Any]:
-        found: list[Any] = []
+    def _listen(self, timeout: float) -> None:
+        """Wait for messages, up to `timeout` seconds, and put them with those that wait."""
         for key, _ in self._selector.select(timeout):
             if key.data is None:
-                self._hear_server()
+                # Burying a worker may have read what was there to be heard.
+                if _readable(self.control, 0):
+                    self._hear_server()
                 continue
             worker = self._workers.get(key.data)
             if worker is None or worker.channel is not key.fileobj:
                 continue
             try:
-                found.append(worker.channel.receive()[0])
+                message = worker.channel.receive()[0]
             except (EOFError, ProtocolError, OSError):
-                found.append(self._bury(worker))
-        return found
+                message = self._bury(worker)
+            self._pending.append(unwrap(message))
 
     def _hear_server(self) -> None:
         try:
             message = self.control.receive()[0]
         except (EOFError, OSError):
             # The server died, and its workers with it: their channels close too.
-            self._selector.unregister(self.control)
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(self.control)
             return
         kind, *rest = message
         if kind == "forked":
@@ -185,16 +200,14 @@ class ProcessPool:
     def _bury(self, worker: _Worker) -> Died:
         """Find out how a worker ended whose channel is closed."""
         limit = time.monotonic() + 1.0
-        while worker.status is None and time.monotonic() < limit:
+        served = self._selector.get_map()
+        while worker.status is None and time.monotonic() < limit and self.control in served:
             if worker.pid:
                 with contextlib.suppress(ProcessLookupError):
                     # Closed its channel and still there: it is of no use any more.
                     os.kill(worker.pid, signal.SIGKILL)
-            if not selectors_wait(self.control, 0.05):
-                continue
-            self._hear_server()
-            if self.control not in self._selector.get_map():
-                break
+            if _readable(self.control, 0.05):
+                self._hear_server()
         self._forget(worker)
         stage, item = (int(word) for word in self._beats.array[worker.number])
         return Died(worker.number, worker.pid, worker.status, stage, item)
@@ -240,6 +253,7 @@ class ProcessPool:
         atexit.unregister(self.close)
         if self._owner != os.getpid():
             return
+        _made.discard(self)
         for worker in list(self._workers.values()):
             self._send(worker, ("stop",))
             self._forget(worker)
@@ -251,10 +265,43 @@ class ProcessPool:
             self._server.wait()
         self._selector.close()
         self._beats.close()
+        # Whoever still holds the pool shall not hold shared memory by it.
+        self._beats.array = self._beats.array.copy()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's, without a word to the workers.
+
+        A copy of the parent's ends that stayed open here would keep the workers alive after
+        the parent is gone.
+        """
+        atexit.unregister(self.close)
+        # Shared with the parent: nothing is unregistered, that would make the parent deaf.
+        self._selector.close()
+        for channel in (self.control, *(worker.channel for worker in self._workers.values())):
+            channel.close()
+        self._workers.clear()
+        self._beats.close()
+        # It is not this process's child: there is nothing to wait for.
+        self._server.returncode = 0
 
 
-def selectors_wait(channel: Channel, timeout: float) -> bool:
+_made: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for pool in list(_made):
+        with contextlib.suppress(Exception):
+            pool.abandon()
+    _made.clear()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+
+
+def _readable(channel: Channel, timeout: float) -> bool:
     """Tell whether a channel has something to read within `timeout` seconds."""
+    if channel.fileno() < 0:
+        return False
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         return bool(selector.select(timeout))

@@ -1,6 +1,8 @@
-"""The tasks of a stage in the order in which workers take them; pure counting, a few words of memory."""
+"""The tasks of a stage in the order in which workers take them; it counts, and holds no list."""
 
 from __future__ import annotations
+
+import itertools
 
 from ..plan import Task
 
@@ -26,8 +28,8 @@ class TaskQueue:
     Examples
     --------
     >>> queue = TaskQueue(0, 5, 2, workers=2, apart=False)
-    >>> [queue.take(worker) for worker in (0, 1, 0)]
-    [Task(stage=0, first=0, count=2), Task(stage=0, first=2, count=2), Task(stage=0, first=4, count=1)]
+    >>> [(task.first, task.count) for task in map(queue.take, (0, 1, 0))]
+    [(0, 2), (2, 2), (4, 1)]
     """
 
     __slots__ = ("_per_task", "_stage", "_stretches")
@@ -37,7 +39,7 @@ class TaskQueue:
         pieces = workers if apart else 1
         tasks = -(-items // per_task)
         edges = [min(tasks * piece // pieces * per_task, items) for piece in range(pieces + 1)]
-        self._stretches = [[start, stop] for start, stop in zip(edges, edges[1:], strict=False)]
+        self._stretches = [[start, stop] for start, stop in itertools.pairwise(edges)]
 
     def __bool__(self) -> bool:
         return any(start < stop for start, stop in self._stretches)

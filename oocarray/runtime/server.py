@@ -16,6 +16,7 @@ import socket
 import sys
 
 from .channel import Channel
+from .worker import main as work
 
 __all__ = ["main"]
 
@@ -64,8 +65,6 @@ def _obey(control: Channel, children: set[int]) -> None:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             control.close()
-            from .worker import main as work
-
             work(Channel(socket.socket(fileno=fds[0])), fds[1], number)
             status = 0
         except BaseException:

@@ -8,46 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import io
+import logging
 import os
 import signal
 import sys
 import threading
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ..errors import ProtocolError
 from ..pages import calls
 from ..pages.mapping import Window
+from .carry import wrap
 from .channel import Channel
 from .files import KeptWindows
-from .job import Said, Warned
+from .forwarding import Forwarder, LogForwarder
+from .job import Warned
 from .loop import Loop
 
 __all__ = ["main"]
-
-
-class _Forwarder(io.TextIOBase):
-    """Stands for stdout or stderr: sends each line to the coordinator with the present block."""
-
-    def __init__(self, process: _Process, stream: Literal["stdout", "stderr"]) -> None:
-        self._process, self._stream, self._rest = process, stream, ""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._process.say(Said(self._stream, line, self._process.block()))
-        return len(text)
-
-    def finish(self) -> None:
-        """Send what was printed without a newline."""
-        if self._rest:
-            self.write("\n")
 
 
 class _Process:
@@ -59,28 +40,30 @@ class _Process:
         assert window.bytes is not None
         self._beat = window.bytes.view(np.int64)[2 * number : 2 * number + 2]
         self._beat[:] = -1
-        self.loop = Loop(number, self.answer, KeptWindows(), self._progress)
-        self.streams = [_Forwarder(self, "stdout"), _Forwarder(self, "stderr")]
+        self.loop = Loop(number, self.answer, KeptWindows(), self._progress, self._settle)
+        self.streams = [
+            Forwarder("stdout", self.say, self.block),
+            Forwarder("stderr", self.say, self.block),
+        ]
         self._warned: set[Any] = set()
 
     def run(self) -> None:
-        sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self.streams
         sys.stdin = open(os.devnull)  # noqa: SIM115
         warnings.showwarning = self._warn  # type: ignore[assignment]
         # What is given once is decided per run, below: Python's own memory spans runs.
         warnings.simplefilter("always")
+        logging.getLogger().addHandler(LogForwarder(self.say, self.block))
         threading.Thread(target=self._listen, name="oocarray-listen", daemon=True).start()
         self.loop.run()
 
     def say(self, message: Any) -> None:
         with contextlib.suppress(OSError):
-            self.channel.send(message)
+            self.channel.send(wrap(message))
 
     def answer(self, answer: Any) -> None:
-        for stream in self.streams:
-            stream.finish()
         try:
-            self.channel.send(answer)
+            self.channel.send(wrap(answer))
         except OSError:
             os._exit(1)
 
@@ -94,6 +77,15 @@ class _Process:
         engine = self.loop.engine
         self._beat[0] = engine.job.number if engine is not None else -1
         self._beat[1] = item
+
+    def _settle(self) -> None:
+        """At the end of each task: nothing that it said stays behind."""
+        for stream in (*self.streams, sys.__stdout__, sys.__stderr__):
+            with contextlib.suppress(OSError, ValueError):
+                if isinstance(stream, Forwarder):
+                    stream.finish()
+                elif stream is not None:
+                    stream.flush()
 
     def _warn(
         self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
@@ -114,6 +106,7 @@ class _Process:
                 if message[0] == "job":
                     job = message[1]
                     sys.path[:] = job.path
+                    logging.getLogger().setLevel(job.log_level)
                     with contextlib.suppress(OSError):
                         os.chdir(job.folder)
                     self._warned.clear()
@@ -132,5 +125,8 @@ def main(sock: Channel, beat_fd: int, number: int) -> None:
     calls.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    faulthandler.enable(file=sys.__stderr__)
+    with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+        faulthandler.enable(file=2)
+    # Forked from one server, all workers would draw the same random numbers.
+    np.random.seed()
     _Process(sock, beat_fd, number).run()

@@ -27,8 +27,9 @@ def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
     True
     """
     base: Any = array
-    while isinstance(base, np.ndarray) and not _is_root(base):
-        base = base.base
+    # Between an array and its view by `as_strided` stands an object that is no array.
+    while hasattr(base, "__array_interface__") and not _is_root(base):
+        base = getattr(base, "base", None)
     if not isinstance(base, np.memmap) or base.mode == "c" or base.filename is None:
         return None
     path = os.fspath(base.filename)
@@ -39,11 +40,12 @@ def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
     first = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
     offset = int(base.offset) + first
     layout = Strided(key, offset, array.shape, array.dtype, array.strides)
-    if array.size and layout.span()[1] > key.size:
+    start, stop = layout.span()
+    if array.size and not 0 <= start < stop <= key.size:
         return None
     return layout
 
 
-def _is_root(array: np.ndarray[Any, Any]) -> bool:
+def _is_root(array: Any) -> bool:
     """Whether this is the array that the map was made with: its `offset` is its own."""
     return isinstance(array, np.memmap) and not isinstance(array.base, np.ndarray)

@@ -7,6 +7,7 @@ follows from its strides, and makes no difference to a single bit.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -61,6 +62,10 @@ class Run:
     coords: tuple[int, ...]
     """Coordinates of the first among the block's leaves."""
 
+    def without_last(self) -> Run:
+        """Leave out the last axis: the parts of complex numbers, which is never cut."""
+        return Run(self.region[:-1], self.axis, self.count, self.coords[:-1])
+
     def leaf(self, number: int) -> tuple[slice, ...]:
         """Region of one leaf."""
         if self.count == 1:
@@ -75,8 +80,13 @@ class Run:
         )
 
 
-def runs(cuts: tuple[tuple[int, ...], ...]) -> Iterator[Run]:
+@functools.lru_cache(64)  # blocks are mostly cut alike, and a block takes half a millisecond
+def runs(cuts: tuple[tuple[int, ...], ...]) -> tuple[Run, ...]:
     """Group the leaves of a block into runs along the axis that is cut most."""
+    return tuple(_runs(cuts))
+
+
+def _runs(cuts: tuple[tuple[int, ...], ...]) -> Iterator[Run]:
     ndim = len(cuts)
     starts = [(0, *itertools.accumulate(cut)) for cut in cuts]
     axis = max(range(ndim), key=lambda k: len(cuts[k])) if ndim else 0
@@ -101,6 +111,7 @@ def runs(cuts: tuple[tuple[int, ...], ...]) -> Iterator[Run]:
             yield Run(region, axis, count, coords)
 
 
+@functools.lru_cache(64)
 def form_of(shape: tuple[int, ...], axes: tuple[int, ...]) -> Form:
     """Decide the form of leaves of `shape` that are reduced over `axes`."""
     kept: list[list[int]] = [[], []]
@@ -134,9 +145,10 @@ def walk_run(
     """
     extents = form.extents
     out = np.empty((run.count, extents[0], extents[2], loop.fields), loop.out)
-    state = np.empty((loop.depth, WIDTH), loop.state)
-    buf = np.empty(WIDTH, loop.work)
+    # Rows of lanes 8 KiB apart would stall each other: stores are first told apart modulo 4096.
+    state = np.empty((loop.depth, WIDTH + 40), loop.state)
     steps = _steps(extents, loop)
+    buf = np.empty(steps[1] * extents[1] * extents[2], loop.work)
     place = _in_place(block, run, form, steps, loop.work) if prepare is None else None
     if place is not None:
         flat, strides = place
@@ -167,8 +179,10 @@ def _steps(extents: tuple[int, int, int], loop: Loop) -> tuple[int, int, int]:
     if inner >= loop.lanes or (loop.ordered and inner > 1):
         return 1, 0, width
     # A row that does not fill the lanes of a plain sum evenly gets longer ones.
-    k = (loop.lanes if loop.lanes % inner == 0 else WIDE) // inner
-    while k > 8 and 4 * k > reduced:
+    k = max(1, (loop.lanes if loop.lanes % inner == 0 else WIDE) // inner)
+    # To merge lanes is dear where it divides or branches: then many rows must fall on each.
+    share = 32 if loop.ordered or loop.depth > 3 else 4
+    while k > 8 and share * k > reduced:
         k //= 2
     return k, 0, width
 

@@ -187,7 +187,8 @@ class PartialTree:
             slice(self._edges[k][c], self._edges[k][c + 1])
             for c, k in zip(cell, self._kept, strict=True)
         )
-        self._result[where] = partial
+        # Assigning by [()] would store the array itself where partials are objects.
+        np.copyto(self._result[where] if where else self._result, partial)
 
     def result(self) -> np.ndarray:
         """Return the partial of the whole array, of the kept extents.

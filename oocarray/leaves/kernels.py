@@ -11,7 +11,7 @@ dims
 seed, state
     What each of the F numbers of a partial starts from, and the lanes: (F or more, lanes).
 buf
-    Room to gather T rows of B elements.
+    Room to gather T rows of R times B elements, R slowest.
 out
     (L, A, B, F): what is in the lanes at the end.
 
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from oocarray.leafstats import moments
+from oocarray.leaves.stats import moments
 
 __all__ = ["LANES", "Function", "make_walk", "rules"]
 
@@ -48,13 +48,20 @@ def make_walk(update: Function, merge: Function) -> Function:
                 for a in range(0, A, T):
                     rows = min(T, A - a)
                     for f in range(F):
-                        state[f, : rows * B] = seed[f]
+                        for j in range(rows * B):
+                            state[f, j] = seed[f]
+                    lanes = rows * B
                     for r in range(R):
                         start = leaf * sL + a * sA + r * sR
-                        for t in range(rows):
-                            for b in range(B):
-                                buf[t * B + b] = flat[start + t * sA + b]
-                        update(state, buf, 0, 1, 0, rows * B, r, 1, 0)
+                        into = r * lanes
+                        if B == 1:
+                            for t in range(rows):
+                                buf[into + t] = flat[start + t * sA]
+                        else:
+                            for t in range(rows):
+                                for b in range(B):
+                                    buf[into + t * B + b] = flat[start + t * sA + b]
+                    update(state, buf, 0, R, lanes, lanes, 0, 1, 0)
                     for t in range(rows):
                         for b in range(B):
                             for f in range(F):
@@ -65,7 +72,8 @@ def make_walk(update: Function, merge: Function) -> Function:
                     n = min(W, B - b)
                     start = leaf * sL + a * sA + b
                     for f in range(F):
-                        state[f, : k * n] = seed[f]
+                        for j in range(k * n):
+                            state[f, j] = seed[f]
                     whole = R // k
                     rest = R - whole * k
                     update(state, flat, start, whole, k * sR, k * n, 0, k, spread)
@@ -108,7 +116,7 @@ def float_sum(skip: bool) -> tuple[Function, Function]:
                 x = src[p + 3 * LANES : p + 4 * LANES]
                 for j in range(LANES):
                     a = high[j]
-                    b = (np.float64(u[j]) + np.float64(v[j])) + (
+                    b: Any = (np.float64(u[j]) + np.float64(v[j])) + (
                         np.float64(w[j]) + np.float64(x[j])
                     )
                     s = a + b

@@ -6,6 +6,7 @@ to be compiled, `Reduction.leaves` is given the result.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from oocarray.jit import ArgType
-from oocarray.leafend import finish
-from oocarray.leafloops import Recipe, pack, partial_dtype, recipe
-from oocarray.leafmath import COMBINE
-from oocarray.leafnumpy import numpy_leaf
-from oocarray.leafwalk import Run, form_of, runs, walk_run
+from oocarray.leaves.combine import COMBINE
+from oocarray.leaves.finish import finish
+from oocarray.leaves.loops import Recipe, pack, partial_dtype, recipe
+from oocarray.leaves.plain import numpy_leaf
+from oocarray.leaves.walk import Loop, Run, form_of, runs, walk_run
 
 __all__ = ["Cuts", "Reduction"]
 
@@ -43,7 +44,7 @@ class Reduction:
     ddof: float
     out_dtype: np.dtype
     kind: str
-    """What a partial holds; a key of `oocarray.leafmath.COMBINE`."""
+    """What a partial holds; a key of `oocarray.leaves.combine.COMBINE`."""
     skip: bool = False
     """NaN is passed over."""
     cast: np.dtype | None = None
@@ -55,7 +56,7 @@ class Reduction:
     """Layout of the array: elements of a leaf are taken in the order they lie in."""
     edge_bytes: bytes = field(default=b"", repr=False)
 
-    @property
+    @functools.cached_property
     def partial_dtype(self) -> np.dtype:
         """What a leaf leaves behind per kept element."""
         bins = 0 if self.edges is None else len(self.edges) - 1
@@ -68,7 +69,9 @@ class Reduction:
 
     @property
     def result_shape(self) -> tuple[int, ...]:
-        """Shape of the result."""
+        """Shape of the result; a histogram's has an axis of its own, of bins."""
+        if self.edges is not None:
+            return (len(self.edges) - 1,)
         if self.keepdims:
             return tuple(1 if k in self.axes else n for k, n in enumerate(self.shape))
         return self.kept_shape
@@ -78,15 +81,16 @@ class Reduction:
         """How many elements go into one element of the result."""
         return math.prod(self.shape[k] for k in self.axes)
 
-    @property
+    @functools.cached_property
     def _element(self) -> np.dtype:
         return (self.cast or self.dtype).newbyteorder("=")
 
-    @property
+    @functools.cached_property
     def _paired(self) -> bool:
         """Complex elements are reduced as pairs of real ones."""
         return self._element.kind == "c" and self.kind in ("sum", "skipsum", "moments")
 
+    @functools.cached_property
     def _recipe(self) -> Recipe | None:
         element = self._element
         if element.kind == "c":
@@ -99,9 +103,13 @@ class Reduction:
         edges = "f8" if self.edges is None else self.edges.dtype.str
         return recipe(self.kind, element, self.skip, self.uniform, edges)
 
+    @functools.cached_property
+    def _loop(self) -> Loop | None:
+        return None if self._recipe is None else self._recipe.loop(self.edges)
+
     def kernel(self) -> tuple[Callable[..., Any], tuple[ArgType, ...]] | None:
         """Return the function to compile and its argument types; None where NumPy does it."""
-        how = self._recipe()
+        how = self._recipe
         return None if how is None else (how.function(True), how.arguments(self.edges))
 
     def leaves(
@@ -155,16 +163,16 @@ class Reduction:
         origin: tuple[int, ...],
         axes: tuple[int, ...],
     ) -> np.ndarray:
-        how = self._recipe()
+        how = self._recipe
         if how is not None and entry is None:
             entry = how.function(False)
         shape = tuple(len(c) if k in axes else sum(c) for k, c in enumerate(cuts))
         out = np.empty(shape, self.partial_dtype)
         seen, prepare = (block, None) if how is None else self._as_work(block, how.work)
-        loop = None if how is None else how.loop(self.edges)
+        loop = self._loop
         one = partial_dtype(self.kind, how.work, 0) if how and self._paired else self.partial_dtype
         for run in runs((*cuts, (2,)) if self._paired else cuts):
-            here = Run(run.region[: len(cuts)], run.axis, run.count, run.coords[: len(cuts)])
+            here = run.without_last() if self._paired else run
             extents: tuple[int, ...] = block[here.leaf(0)].shape
             if how is None or loop is None:
                 pieces = [
@@ -270,7 +278,7 @@ class Reduction:
         ValueError
             A least or greatest of nothing is asked for, as in NumPy.
         """
-        if self.count == 0 and 0 not in self.kept_shape:
+        if self.count == 0:
             if self.kind in ("min", "max"):
                 what = {"min": "minimum", "max": "maximum"}[self.kind]
                 raise ValueError(
@@ -305,4 +313,4 @@ def _place(out: np.ndarray, found: np.ndarray, run: Run, axes: tuple[int, ...]) 
         for k, (c, s) in enumerate(zip(run.coords, run.region, strict=True))
     )
     target = out[where]
-    target[...] = np.moveaxis(found, 0, run.axis).reshape(target.shape)
+    target[...] = (np.moveaxis(found, 0, run.axis) if run.axis else found).reshape(target.shape)

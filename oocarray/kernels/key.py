@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from oocarray.errors import KernelError
-from oocarray.kernelnames import is_numba_type, known_name, put, scalar, trusted
+from oocarray.kernels.names import is_numba_type, known_name, put, scalar, trusted
 
 __all__ = ["Options", "Snapshot", "take_snapshot"]
 
@@ -273,8 +274,13 @@ def _spell(options: Options) -> str:
     return repr(sorted(plain.items()))
 
 
-def _references(code: CodeType) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield (kind, name, attributes read from it at once) of every name from outside."""
+@functools.lru_cache(maxsize=1024)
+def _references(code: CodeType) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Find (kind, name, attributes read from it at once) of every name from outside."""
+    return tuple(_scan(code))
+
+
+def _scan(code: CodeType) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     for place, step in enumerate(steps):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -291,7 +297,7 @@ def _references(code: CodeType) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield kind, step.argval, tuple(attributes)
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from _references(const)
+            yield from _scan(const)
 
 
 def _contents(cell: CellType) -> object:

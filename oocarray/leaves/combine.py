@@ -68,10 +68,13 @@ def _moments(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         n = a["n"] + b["n"]
         part = b["n"] / np.maximum(n, 1.0)
-        delta = (b["hi"] - a["hi"]) + (b["lo"] - a["lo"])
+        base = a.copy()  # what holds nothing takes the other's mean: 0 would swallow its low part
+        for name in ("hi", "lo"):
+            base[name] = np.where(a["n"] > 0, a[name], b[name])
+        delta = (b["hi"] - base["hi"]) + (b["lo"] - base["lo"])
         step = np.zeros(a.shape, a.dtype)
         step["hi"] = delta * part
-        _add(a, step, out)
+        _add(base, step, out)
         out["m2"] = (a["m2"] + b["m2"]) + delta * delta * (a["n"] * part)
         out["n"] = n
     return out

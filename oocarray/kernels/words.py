@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from types import FunctionType
 
-from oocarray.argtypes import ArgType
 from oocarray.errors import KernelError
+from oocarray.kernels.argtypes import ArgType
 
 __all__ = ["check_parameters", "explain"]
 

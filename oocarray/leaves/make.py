@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from oocarray.errors import DtypeError
-from oocarray.leafrecord import Cuts, Reduction
-from oocarray.leafuser import UserReduction
+from oocarray.leaves.record import Reduction
 
-__all__ = ["NAMES", "Cuts", "Reduction", "UserReduction", "make_reduction"]
+__all__ = ["NAMES", "make_reduction"]
 
 _ALSO_NAN = ("sum", "prod", "mean", "var", "std", "min", "max", "argmin", "argmax")
 _NAN = tuple("nan" + name for name in _ALSO_NAN)

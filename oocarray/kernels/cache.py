@@ -81,7 +81,7 @@ def write_entry(key: str, payload: bytes) -> None:
     Examples
     --------
     >>> write_entry.__module__
-    'oocarray.kernelcache'
+    'oocarray.kernels.cache'
     """
     folder = cache_folder()
     if folder is None:

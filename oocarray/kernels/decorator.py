@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any, cast, overload
 
 from oocarray.errors import KernelError
-from oocarray.kernelkey import Options
+from oocarray.kernels.key import Options
 
 __all__ = ["Kernel", "kernel", "kernel_options"]
 

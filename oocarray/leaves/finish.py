@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oocarray.leafmath import value_of_product
+from oocarray.leaves.combine import value_of_product
 
 if TYPE_CHECKING:
-    from oocarray.leafrecord import Reduction
+    from oocarray.leaves.record import Reduction
 
 __all__ = ["finish"]
 

@@ -1,6 +1,6 @@
 """The kernels of variances and of histograms, as plain functions; they allocate nothing.
 
-Their arguments and their fixed order are those of `oocarray.leafkernels`.
+Their arguments and their fixed order are those of `oocarray.leaves.kernels`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ def moments(skip: bool) -> tuple[Function, Function]:
                 spread_here = 0.0 if spread_here < 0.0 else spread_here
                 total = state[0, j] + n
                 part = n / max(total, 1.0)
-                delta = ((guess[j] - state[1, j]) - state[2, j]) + shift
+                # What holds nothing yet has the other's mean: 0 would swallow its low part.
+                state[1, j] = state[1, j] if state[0, j] > 0.0 else guess[j]
+                state[2, j] = state[2, j] if state[0, j] > 0.0 else shift
+                delta = (guess[j] - state[1, j]) + (shift - state[2, j])
                 state[3, j] += spread_here + delta * delta * state[0, j] * part
                 state[0, j] = total
                 a = state[1, j]
@@ -83,6 +86,9 @@ def moments(skip: bool) -> tuple[Function, Function]:
             i = j + shift
             total = state[0, j] + state[0, i]
             part = state[0, i] / max(total, 1.0)
+            if state[0, j] == 0.0:
+                state[1, j] = state[1, i]
+                state[2, j] = state[2, i]
             delta = (state[1, i] - state[1, j]) + (state[2, i] - state[2, j])
             state[3, j] += state[3, i] + delta * delta * state[0, j] * part
             state[0, j] = total

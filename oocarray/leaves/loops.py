@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from oocarray.jit import ArgType, ArrayArg, ScalarArg, TupleArg, kernel
-from oocarray.leafkernels import LANES, Function, make_walk, rules
-from oocarray.leafmath import PARTIALS, pair_sum
-from oocarray.leafstats import histogram_walk
-from oocarray.leafwalk import Loop
+from oocarray.leaves.combine import PARTIALS, pair_sum
+from oocarray.leaves.kernels import LANES, Function, make_walk, rules
+from oocarray.leaves.stats import histogram_walk
+from oocarray.leaves.walk import Loop
 
 __all__ = ["Recipe", "pack", "partial_dtype", "recipe"]
+
+_CONVERTED = ("argmin", "argmax", "histogram", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ class Recipe:
     def arguments(self, edges: np.ndarray | None) -> tuple[ArgType, ...]:
         """Return the types of the kernel's arguments."""
         loop = self.loop(edges)
+        # `flat` is only read.  Typed as `buf` is, the rules are compiled once instead of twice.
         return (
-            ArrayArg(loop.work, 1),
+            ArrayArg(loop.work, 1, readonly=False),
             TupleArg((ScalarArg("int"),) * 10),
             ArrayArg(loop.seed.dtype, 1),
             ArrayArg(loop.state, 2, readonly=False),
@@ -112,7 +115,7 @@ def pack(kind: str, numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Turn a kernel's (L, A, B, F) numbers into (L, A, B) partials."""
     if dtype.names is None:
         return np.asarray(numbers[..., 0].astype(dtype, copy=False))
-    out = np.empty(numbers.shape[:3], dtype)
+    out = np.empty(numbers.shape[:3] if kind in _CONVERTED else 0, dtype)
     if kind == "histogram":
         out["counts"] = numbers
         return out
@@ -122,12 +125,15 @@ def pack(kind: str, numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
         part = out["hi"] - high
         out["lo"] = (high - (out["hi"] - part)) + (low - part)
         return out
-    for k, name in enumerate(dtype.names):
-        out[name] = numbers[..., k]
-    if "hi" in dtype.names:
+    if kind in ("argmin", "argmax"):
+        out["value"], out["index"] = numbers[..., 0], numbers[..., 1]
+        return out
+    # The numbers are the fields, in order: where results are many, each copy here would show.
+    whole = numbers.view(dtype)[..., 0]
+    if "lo" in dtype.names and not np.isfinite(whole["lo"]).all():
         with np.errstate(all="ignore"):
-            out["hi"], out["lo"] = pair_sum(out["hi"], out["lo"])
-    return out
+            whole["hi"], whole["lo"] = pair_sum(whole["hi"], whole["lo"])
+    return np.asarray(whole)
 
 
 def partial_dtype(kind: str, dtype: np.dtype, bins: int) -> np.dtype:

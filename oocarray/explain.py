@@ -1,0 +1,120 @@
+"""Says what a run would do, before it does it: stages, passes, bytes, memory; it runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .backends import mapped
+from .errors import PlanError
+from .estimate import distinct_bytes, item_cost, stage_bytes
+from .lazy.lower import Root
+from .pages.residency import choose_residency
+from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Result, Scratch, Stage
+from .runtime.limits import room
+from .runtime.scheduler import Limits
+from .runtime.share import pipeline
+from .storage.layout import Strided
+from .units import format_bytes, format_count
+from .validate import validate
+
+__all__ = ["Explanation", "explain"]
+
+
+class Explanation(str):
+    """Text that shows itself as it is, in a terminal and in a notebook."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def explain(roots: Sequence[Root], options: Options) -> Explanation:
+    """Describe the plan for some roots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import oocarray as oo
+    >>> x = oo.from_array(np.zeros((1000, 1000)))
+    >>> print(x.mean().explain(memory="64 MiB", workers=2, scheduler="serial"))
+    1 stage, reads 7.63 MiB, writes 0 B
+    memory budget 64 MiB, 1 worker (serial)
+    policy resident: 7.63 MiB fit the budget of 64 MiB
+    stage 0: mean
+      1 block of (1000, 1000), 1 at a time per task
+      reads array in memory (1000, 1000) float64, 7.63 MiB
+      makes mean from 8 leaves
+      in memory at once: at most 7.63 MiB
+    """
+    limits = mapped.limits_of(options)
+    plan = mapped.plan_of(roots)
+    read = sum(stage_bytes(stage)[0] for stage in plan.stages)
+    written = sum(stage_bytes(stage)[1] for stage in plan.stages)
+    residency = choose_residency(distinct_bytes(plan), limits.memory)
+    why = "" if options.memory is not None else f" (half of the {format_bytes(room())} free)"
+    workers = format_count(limits.workers, "worker")
+    lines = [
+        f"{format_count(len(plan.stages), 'stage')}, reads {format_bytes(read)}, "
+        f"writes {format_bytes(written)}",
+        f"memory budget {format_bytes(limits.memory)}{why}, {workers} ({options.scheduler})",
+        f"policy {residency.policy}: {residency.reason}",
+        *plan.notes,
+    ]
+    for number, stage in enumerate(plan.stages):
+        lines += _stage_lines(number, stage, limits, residency.policy)
+    try:
+        validate(plan, budget=limits.memory)
+    except PlanError as error:
+        lines.append(f"refused: {error}")
+    return Explanation("\n".join(lines))
+
+
+def _stage_lines(number: int, stage: Stage, limits: Limits, policy: str) -> list[str]:
+    cost = item_cost(stage)
+    tasks = pipeline(stage, limits.memory, limits.workers, policy)
+    after = f", after stage {', '.join(map(str, stage.after))}" if stage.after else ""
+    lines = [
+        f"stage {number}: {stage.label}{after}",
+        f"  {format_count(stage.grid.size, 'block')} of {stage.grid.max_block_shape}, "
+        f"{tasks.per_task} at a time per task",
+    ]
+    lines += [f"  reads {_source(access)}" for access in stage.reads]
+    for write in stage.writes:
+        if isinstance(write, Partials):
+            name = getattr(write.reduction, "name", "blocks of unknown size")
+            lines.append(f"  makes {name} from {_leaves(write.leaves.size)}")
+        else:
+            lines.append(f"  {_target(write, stage)}")
+    if policy == "resident":
+        peak = distinct_bytes(Plan((stage,)))
+    else:
+        peak = min(tasks.in_flight, stage.grid.size * cost.total)
+    lines.append(f"  in memory at once: at most {format_bytes(peak)}")
+    return lines
+
+
+def _leaves(count: int) -> str:
+    return "1 leaf" if count == 1 else f"{count:,} leaves"
+
+
+def _source(access: Access) -> str:
+    source = access.source
+    if isinstance(source, Strided):
+        where = source.file.path
+    elif isinstance(source, Result):
+        where = f"the result of stage {source.stage}"
+    else:
+        where = "array in memory"
+    return f"{where} {source.shape} {source.dtype}, {format_bytes(source.nbytes)}"
+
+
+def _target(write: Blocks | Scratch, stage: Stage) -> str:
+    if isinstance(write, Scratch):
+        return f"keeps the result in memory: {write.shape} {write.dtype}"
+    target = write.target
+    if isinstance(target, InMemory):
+        return f"fills an array in memory: {target.shape} {target.dtype}"
+    assert isinstance(target, Strided)
+    verb = "changes in place" if stage.in_place else "writes"
+    return f"{verb} {target.file.path} {target.shape} {target.dtype}, {format_bytes(target.nbytes)}"

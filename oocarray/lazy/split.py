@@ -1,0 +1,142 @@
+"""Cuts blocks of elementwise functions finer, to fit the memory; it changes no result.
+
+Only functions that the caller declared `splittable` are passed pieces.  A reduction of such a
+function's array keeps its leaves, and so its bits: the pieces under it are those very leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..chunking import auto_chunks, refine
+from ..estimate import item_cost
+from ..grid import Chunks
+from .blockmap import FIRST, MapPlan
+from .expr import MapNode, Node, PickNode, ReduceNode
+from .lower import Root, leaves_of, lower
+
+__all__ = ["split_blocks", "splittable_axes"]
+
+
+def split_blocks(roots: Sequence[Root], share: int) -> list[Root]:
+    """Cut finer whatever may be, when an item of the roots' plan costs more than `share` bytes.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+        All dtypes must be known.
+    share : int
+        Bytes that one item may cost.
+
+    Returns
+    -------
+    list of Root
+        In the same order, with the same targets; the nodes given are left as they are.
+    """
+    cost = max((item_cost(stage).total for stage in lower(roots).stages), default=0)
+    if cost <= share:
+        return list(roots)
+    split = _Split(cost, share)
+    return [Root(split.root(root.node), root.target, root.in_place) for root in roots]
+
+
+def splittable_axes(node: Node) -> frozenset[int]:
+    """Find the axes along which a node's blocks may be cut, with those of all it is made of."""
+    if isinstance(node, PickNode):
+        return splittable_axes(node.call)
+    if not isinstance(node, MapNode):
+        return frozenset(range(len(node.chunks)))
+    if not node.splittable or not node.plan.known or node.apart:
+        return frozenset()
+    covered: set[int] = set()
+    refused: set[int] = set()
+    for child, axes, sizes in zip(node.nodes, node.plan.axes, node.plan.inputs, strict=True):
+        own = splittable_axes(child)
+        for p, axis in enumerate(axes):
+            if axis == FIRST and sum(sizes[p]) != 1:
+                # One block serves many whole: there is no telling what serves a piece.
+                return frozenset()
+            if axis < 0 or (sizes[p] == (1,) and node.chunks[axis] != (1,)):
+                continue
+            if sizes[p] == node.chunks[axis] and p in own:
+                covered.add(axis)
+            else:
+                refused.add(axis)
+    return frozenset(covered - refused)
+
+
+class _Split:
+    """One rewriting: what two roots share stays shared."""
+
+    def __init__(self, cost: int, share: int) -> None:
+        self.cost, self.share = cost, share
+        self.known: dict[tuple[int, Chunks], MapNode] = {}
+        self.reduced: dict[int, ReduceNode] = {}
+
+    def root(self, node: Node) -> Node:
+        """Rewrite a node whose grid is its own affair."""
+        if isinstance(node, ReduceNode):
+            return self.reduction(node)
+        if not isinstance(node, (MapNode, PickNode)):
+            return node
+        axes = sorted(splittable_axes(node))
+        block = [max(sizes, default=1) for sizes in node.chunks]
+        fixed = math.prod(size for axis, size in enumerate(block) if axis not in axes)
+        element = -(-self.cost // max(math.prod(block), 1))
+        fitting = auto_chunks([block[axis] for axis in axes], element * fixed, target=self.share)
+        for axis, sizes in zip(axes, fitting, strict=True):
+            block[axis] = max(sizes)
+        pieces = refine(node.chunks, [max(size, 1) for size in block]) if axes else node.chunks
+        return self.cut(node, pieces)
+
+    def reduction(self, node: ReduceNode) -> ReduceNode:
+        if id(node) not in self.reduced:
+            source = node.source
+            pieces = source.chunks
+            if isinstance(source, (MapNode, PickNode)):
+                axes, leaves = splittable_axes(source), leaves_of(source, node.reduction)
+                pieces = tuple(
+                    leaves.chunks[axis] if axis in axes else sizes
+                    for axis, sizes in enumerate(source.chunks)
+                )
+            self.reduced[id(node)] = replace(node, source=self.cut(source, pieces))
+        return self.reduced[id(node)]
+
+    def cut(self, node: Node, pieces: Chunks) -> Node:
+        """Give a node another grid, a refinement of its own, and all below it what follows."""
+        if isinstance(node, ReduceNode):
+            return self.reduction(node)
+        if isinstance(node, PickNode):
+            call = self.cut(node.call, pieces)
+            assert isinstance(call, MapNode)
+            return PickNode(call, node.output)
+        if not isinstance(node, MapNode):
+            return node
+        key = id(node), pieces
+        if key not in self.known:
+            plan = _recut(node.plan, pieces)
+            inputs = iter(plan.inputs)
+            args = tuple(
+                self.cut(arg, next(inputs)) if isinstance(arg, Node) else arg for arg in node.args
+            )
+            self.known[key] = replace(node, args=args, plan=plan, whole=node.chunks)
+        return self.known[key]
+
+
+def _recut(plan: MapPlan, pieces: Chunks) -> MapPlan:
+    """The plan for pieces of blocks; an input of extent 1 now serves several."""
+    inputs, axes = [], []
+    for sizes, picks in zip(plan.inputs, plan.axes, strict=True):
+        own, codes = list(sizes), list(picks)
+        for p, axis in enumerate(picks):
+            if axis < 0 or pieces[axis] == plan.chunks[axis]:
+                continue
+            if sizes[p] == plan.chunks[axis]:
+                own[p] = pieces[axis]
+            else:
+                codes[p] = FIRST
+        inputs.append(tuple(own))
+        axes.append(tuple(codes))
+    return MapPlan(pieces, plan.shape, tuple(inputs), tuple(axes))
