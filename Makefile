@@ -9,6 +9,7 @@ SHELL := /bin/sh
 PYTHON ?=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -31,6 +32,7 @@ STAMP := import hashlib, os, sys; \
 help:
 	@echo 'make demo    show what oocarray does, on data made for the purpose    (DEMO_ARGS=...)'
 	@echo 'make test    run the tests                                (PYTEST_ARGS="-x tests/...")'
+	@echo 'make bench   measure beside dask, zarr and np.memmap     (BENCH_ARGS="--size 1GiB ...")'
 	@echo 'make lint    ruff check, ruff format --check, mypy'
 	@echo 'make clean   remove what the other targets made, except $(VENV)'
 	@echo 'make distclean   remove $(VENV) too'
@@ -43,6 +45,10 @@ demo: environment
 .PHONY: test
 test: environment
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: environment
+	$(RUN) -m benchmarks.engine $(BENCH_ARGS)
 
 .PHONY: lint
 lint: environment

@@ -66,7 +66,7 @@ def make_cases(memory: int, workers: int) -> dict[str, Case]:
         Case(
             "map",
             "map",
-            "2x + 1 to new storage, cold, durable",
+            "2x + 1 to new storage, cold",
             (ours, dask, loop),
             _mapped,
             cold=True,
@@ -75,7 +75,7 @@ def make_cases(memory: int, workers: int) -> dict[str, Case]:
         Case(
             "update",
             "update",
-            f"{FACTOR}x + {TERM} in place, cold, durable",
+            f"{FACTOR:g}x + {TERM:g} in place, cold",
             (ours, loop),
             _updated,
             cold=True,
@@ -143,6 +143,9 @@ TARGETS = (
     Target("scaling", "x, 1 to 2 processes", "processes", "scaling", 1.8),
     Target("scaling", "x, 1 to 2 threads", "threads", "scaling", 1.8),
     Target("import", "s more than import numpy", "oocarray", "beyond numpy", 0.030, most=True),
+    Target(
+        "import", "s more, with oocarray.open", "oocarray.open", "beyond numpy", 0.030, most=True
+    ),
     Target("ready", "s to two workers ready", "oocarray", "seconds", 0.5, most=True),
     Target("first", "s to a first result of 1 MiB", "oocarray", "seconds", 0.8, most=True),
 )

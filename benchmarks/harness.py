@@ -141,7 +141,7 @@ class Harness:
             for number in range(self.rounds + 1):
                 self.tell(f"{case.name}: " + (f"round {number}" if number else "checking"))
                 # Another order each time: nobody always runs after the same neighbour.
-                turn = number % max(len(helpers), 1)
+                turn = max(number - 1, 0) % max(len(helpers), 1)
                 for helper in helpers[turn:] + helpers[:turn]:
                     if not helper.failure:
                         with self._dropping_out(case, helper.contestant, helper):
@@ -199,13 +199,16 @@ class Harness:
         reads = Path(self._job(helper.contestant)[self._reads(case, helper.contestant)])
         helper.ask(do="tidy")
         left = data.cool(reads) if case.cold else 0
+        began, busy = time.perf_counter(), _busy_seconds()
         cpu, clock = helper.cpu_seconds(), helper.group and helper.group.cpu_seconds()
         answer = helper.ask(do="run", case=case.method, calls=case.calls if number else 1)
         # Work that a rival leaves to be done after it has returned is its work still.
         time.sleep(0.05)
         calls = len(answer["seconds"])
         seconds = statistics.median(answer["seconds"])
-        cpu = (helper.cpu_seconds() - cpu) / calls
+        cpu = helper.cpu_seconds() - cpu
+        elsewhere = (_busy_seconds() - busy - cpu) / (time.perf_counter() - began)
+        cpu /= calls
         if clock is not None:
             clock = (helper.group.cpu_seconds() - clock) / calls  # type: ignore[union-attr,operator]
         found = answer["value"]
@@ -223,6 +226,7 @@ class Harness:
             "seconds": seconds,
             "cpu_seconds": cpu,
             "cpu_seconds_cgroup": clock,
+            "processors_busy_elsewhere": max(elsewhere, 0.0),
             "bytes": size,
             "gb_per_second": size / 1e9 / seconds,
             "cpu_seconds_per_gb": cpu / (size / 1e9) if size else None,
@@ -235,6 +239,12 @@ class Harness:
         if case.name == "update":
             return "work"
         return "zarr" if contestant.module == "dask_zarr" else "source"
+
+
+def _busy_seconds() -> float:
+    """Processor time that the whole machine has spent, waiting for disks not counted."""
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + sum(rest)) / _TICKS
 
 
 def _close(helpers: Iterable[Helper]) -> None:

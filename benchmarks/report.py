@@ -17,6 +17,9 @@ __all__ = ["show", "summarize"]
 Record = dict[str, Any]
 _REFERENCE = {"import": "numpy"}
 """Whom the others of a case are compared with, where it is not ours."""
+_BUSY = "processors_busy_elsewhere"
+_WARM = 0.01
+"""Part of an input that may still be cached before a run that is called cold."""
 
 
 def summarize(records: Iterable[Record]) -> list[Record]:
@@ -98,39 +101,50 @@ def _judge(target: Target, rounds: dict[str, dict[str, dict[int, Record]]]) -> R
 
 def show(console: Console, records: list[Record], titles: dict[str, str]) -> None:
     """Print a table of all cases and one of the targets."""
-    table = Table(box=box.SIMPLE_HEAD, title="Medians, with quartiles in brackets")
-    table.add_column("", no_wrap=True)
-    for name in ("seconds", "GB/s", "CPU s", "CPU s/GB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("seconds by those of", no_wrap=True)
-    last = ""
     summaries = [record for record in records if record["record"] == "summary"]
+    table = Table(box=box.SIMPLE_HEAD, title="Medians, quartiles in brackets")
+    table.add_column("", no_wrap=True, min_width=22)
+    columns = {"seconds": 20, "GB/s": 6, "CPU s": 6, "CPU s/GB": 8, "seconds by ...": 17}
+    for name, width in columns.items():
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    last = ""
     for record in summaries:
         if record["case"] != last:
-            table.add_section()
-            table.add_row(f"[bold]{titles.get(record['case'], record['case'])}[/]")
             last = record["case"]
-        ratio = _spread(record.get("ratio"), 3)
-        if ratio:
-            ratio = f"{record['ratio_to']}: {ratio}"
+            reference = "x1" if last == "scaling" else _REFERENCE.get(last, "oocarray")
+            alone = not any("ratio" in other for other in summaries if other["case"] == last)
+            table.add_section()
+            title = f"[bold]{titles.get(last, last)}[/]"
+            table.add_row(title, "", "", "", "", "" if alone else f"... {reference}")
         table.add_row(
-            "  " + record["rival"] + (" *" if record.get("warm", 0) > 0.01 else ""),
-            _spread(record.get("seconds"), 3),
-            _middle(record.get("gb_per_second"), 3),
-            _middle(record.get("cpu_seconds"), 3),
-            _middle(record.get("cpu_seconds_per_gb"), 2),
-            ratio,
+            "  " + record["rival"] + (" *" if record.get("warm", 0) > _WARM else ""),
+            _spread(record.get("seconds")),
+            _middle(record.get("gb_per_second")),
+            _middle(record.get("cpu_seconds")),
+            _middle(record.get("cpu_seconds_per_gb")),
+            _spread(record.get("ratio")),
         )
     console.print(table)
-    if any(record.get("warm", 0) > 0.01 for record in summaries):
-        console.print("* not cold: over 1 % of what was to be read stayed in the page cache\n")
+    _show_doubts(console, records, summaries)
+    _show_targets(console, [record for record in records if record["record"] == "target"])
+
+
+def _show_doubts(console: Console, records: list[Record], summaries: list[Record]) -> None:
+    """Say what speaks against the figures."""
+    if any(record.get("warm", 0) > _WARM for record in summaries):
+        console.print("* not cold: over 1 % of what was to be read stayed in the page cache")
+    busy = [run[_BUSY] for run in records if _BUSY in run]
+    if busy and (middle := float(np.median(busy))) > 0.1:
+        console.print(
+            f"other processes kept {middle:.1f} processors busy meanwhile (median over the runs, "
+            f"at most {max(busy):.1f}): repeat on a quiet machine"
+        )
     for record in records:
         if record["record"] == "failure":
             reason = record["reason"].strip().splitlines()[-1]
             console.print(
                 f"{record['case']}: {record['rival']} dropped out: {reason}", markup=False
             )
-    _show_targets(console, [record for record in records if record["record"] == "target"])
 
 
 def _show_targets(console: Console, targets: list[Record]) -> None:
@@ -144,7 +158,7 @@ def _show_targets(console: Console, targets: list[Record]) -> None:
         found = "not measured"
         if record["found"] is not None:
             low, high = record["quartiles"]
-            found = _spread([low, record["found"], high], 3)
+            found = _spread([low, record["found"], high])
         table.add_row(
             record["case"],
             record["text"],
@@ -155,13 +169,13 @@ def _show_targets(console: Console, targets: list[Record]) -> None:
     console.print(table)
 
 
-def _middle(quartiles: list[float] | None, digits: int) -> str:
-    return "" if quartiles is None else f"{quartiles[1]:.{digits}g}"
+def _middle(quartiles: list[float] | None) -> str:
+    return "" if quartiles is None else f"{quartiles[1]:.3g}"
 
 
-def _spread(quartiles: list[float] | None, digits: int) -> str:
+def _spread(quartiles: list[float] | None) -> str:
     if quartiles is None:
         return ""
-    low, middle, high = (f"{value:.{digits}g}" for value in quartiles)
+    low, middle, high = (f"{value:.3g}" for value in quartiles)
     # A backslash keeps rich from taking the bracket for markup.
-    return f"{middle} \\[{low}-{high}]"
+    return f"{middle} \\[{low}, {high}]"

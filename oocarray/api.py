@@ -618,11 +618,7 @@ def _combined(
     node: MapNode | PickNode, axes: tuple[int, ...], combine: Callable[..., Any]
 ) -> ReduceNode:
     """Join what the function made of the blocks along dropped axes."""
-    name = _name(combine)
-
-    def make(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Combined:
-        return Combined(shape, axes, combine, dtype, name)
-
+    make = functools.partial(Combined, axes=axes, function=combine, name=_name(combine))
     kept = [axis for axis in range(len(node.chunks)) if axis not in axes]
     shape = tuple(node.shape[axis] for axis in kept)
     chunks = tuple(node.chunks[axis] for axis in kept)

@@ -20,7 +20,7 @@ __all__ = ["Bar"]
 
 _on_screen = threading.Lock()
 _WIDE = 100
-"""Columns of a terminal that has room for the allowance beside the budget."""
+"""Columns of a terminal that has room for what may be held beside what is."""
 _GAP = 2
 _SHORTEST, _LONGEST = 6, 40
 
@@ -81,8 +81,9 @@ class Bar:
             words.append(Text(f"{gigabytes(meter.nbytes)} in {format_seconds(ended.seconds)}"))
         if meter.held is not None:
             held = meter.held.now if ended is None else meter.held.peak
-            limit = meter.limit if self._width >= _WIDE else format_bytes(meter.event.budget)
-            text = f"{'holds' if ended is None else 'held'} {format_bytes(held)} of {limit}"
+            text = f"{'holds' if ended is None else 'held'} {format_bytes(held)}"
+            if self._width >= _WIDE:
+                text += f" of {meter.limit}"
             words.append(Text(text, style="red" if meter.over else "dim"))
         name = Text(meter.name, style="bold")
         name.truncate(max(self._width // 4, 8), overflow="ellipsis")

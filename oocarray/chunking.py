@@ -24,6 +24,7 @@ __all__ = [
     "auto_chunks",
     "broadcast_shape",
     "common_chunks",
+    "floor_power",
     "normalize_chunks",
     "refine",
     "suggest_chunks",
@@ -119,8 +120,8 @@ def auto_chunks(
     """Cut an array into contiguous runs of at most `target` bytes.
 
     The slowest axis is cut; where one row of it is larger than `target`, into single rows, and
-    the next axis is cut too.  Above `LEAF_BYTES` the extents are whole multiples of those for
-    `LEAF_BYTES`, so that the cut into leaves refines the cut into blocks.
+    the next axis is cut too.  Extents are powers of two: of two cuts of an array the finer
+    refines the coarser, whatever their targets.
 
     Parameters
     ----------
@@ -139,9 +140,9 @@ def auto_chunks(
     Examples
     --------
     >>> auto_chunks((5000, 1000), itemsize=8)
-    ((2096, 2096, 808), (1000,))
+    ((2048, 2048, 904), (1000,))
     >>> auto_chunks((5000, 1000), itemsize=8, target=1 << 20)[0][:2]
-    (131, 131)
+    (128, 128)
     """
     shape = _extents(shape)
     extents = _auto(shape, range(len(shape)), itemsize, order, target)
@@ -331,7 +332,16 @@ def _auto(
         if axis not in open_axes or row <= target:
             continue
         row //= shape[axis]
-        most = max(target // row, 1)
-        leaf = LEAF_BYTES // row
-        extents[axis] = most // leaf * leaf if 1 <= leaf <= most else most
+        extents[axis] = floor_power(target // row)
     return extents
+
+
+def floor_power(count: int) -> int:
+    """Return the largest power of two that is at most `count`, at least 1.
+
+    Examples
+    --------
+    >>> floor_power(2097), floor_power(64), floor_power(0)
+    (2048, 64, 1)
+    """
+    return 1 << max(count, 1).bit_length() - 1

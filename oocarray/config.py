@@ -1,4 +1,4 @@
-"""The options in force, from ``with oo.options(...)``, the environment and defaults; nothing else is global."""
+"""The options in force: from ``with``, the environment, defaults; nothing else is global."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _current: contextvars.ContextVar[Options | None] = contextvars.ContextVar(
 )
 
 
-class options:  # noqa: N801
+class options:
     """Set options for what is run inside a ``with`` block.
 
     Parameters

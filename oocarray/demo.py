@@ -81,7 +81,7 @@ class Step:
     cpu: float
     """Of this process and all workers, in user and system mode."""
     peak: int
-    """Most bytes held at once beyond what was held before."""
+    """Most bytes held at once, beyond what was held before the first step."""
 
 
 @dataclass
@@ -94,6 +94,8 @@ class Tour:
     """None: silent."""
     steps: list[Step] = field(default_factory=list)
     processes: int = 1
+    held: HeldMemory | None = None
+    """Counts from when the workers had started and had no work yet."""
     idle: int = 0
     """Bytes that the workers hold before they have any work."""
 
@@ -108,7 +110,9 @@ class Tour:
         """Do one step and note what it took."""
         pids = family([os.getpid()])
         used, began = cpu_seconds(pids), time.perf_counter()
-        with HeldMemory(children=True) as held:
+        held = self.held or HeldMemory(children=True)
+        held.peak = 0
+        with held:
             result = work()
         seconds = time.perf_counter() - began
         cpu = cpu_seconds(pids | family([os.getpid()])) - used
@@ -213,6 +217,7 @@ def _prepare(tour: Tour) -> None:
     shutil.rmtree(folder)
     others = family([os.getpid()]) - {os.getpid()}
     tour.idle, tour.processes = own_bytes(others), 1 + len(others)
+    tour.held = HeldMemory(children=True)
     seconds = format_seconds(time.perf_counter() - began)
     tour.done(f"start workers, compile kernels, {seconds}")
 
@@ -271,8 +276,8 @@ def _table(tour: Tour) -> Any:
     seconds, cpu = sum(s.seconds for s in steps), sum(s.cpu for s in steps)
     peak = max(s.peak for s in steps)
     total = [
-        "all steps", f"{read / 1e9:.2f}", f"{written / 1e9:.2f}", f"{seconds:.1f}",
-        f"{(read + written) / 1e9 / seconds:.2f}", f"{cpu:.1f}", format_bytes(peak),
+        "all steps", f"{read / 1e9:.2f}", f"{written / 1e9:.2f}", f"{seconds:.2f}",
+        f"{(read + written) / 1e9 / seconds:.2f}", f"{cpu:.2f}", format_bytes(peak),
     ]  # fmt: skip
     heads = ["step", "GB in", "GB out", "seconds", "GB/s", "CPU s", "peak held"]
     for number, (head, foot) in enumerate(zip(heads, total, strict=True)):
@@ -285,9 +290,9 @@ def _table(tour: Tour) -> Any:
             step.name,
             f"{step.read / 1e9:.2f}",
             f"{step.written / 1e9:.2f}",
-            f"{step.seconds:.1f}",
+            f"{step.seconds:.2f}",
             f"{rate:.2f}",
-            f"{step.cpu:.1f}",
+            f"{step.cpu:.2f}",
             f"[{style}]{format_bytes(step.peak)}[/]",
         )
     return table
@@ -298,9 +303,10 @@ def _notes(tour: Tour, console: Any) -> None:
     console.print(
         f"[dim]GB in, out: read from and written to arrays. CPU s: this process and {others} "
         "others (a server, the workers); what the kernel does for the disk on its own is not in "
-        "it.\nPeak held: what a step held at most beyond what was held before it. Its budget is "
-        f"{format_bytes(budget)}; interpreters and libraries may have {format_bytes(ALLOWANCE)} "
-        f"per process beside it, and the {others} others took {format_bytes(tour.idle)}.[/]"
+        "it.\nPeak held: the most in any moment, beyond what was held before the first step. The "
+        f"budget is {format_bytes(budget)}; interpreters and libraries may have "
+        f"{format_bytes(ALLOWANCE)} per process beside it, and the {others} others took "
+        f"{format_bytes(tour.idle)}.[/]"
     )
 
 

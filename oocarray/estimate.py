@@ -127,9 +127,9 @@ def _access_bytes(access: Access, grid: Grid) -> int:
         )
     elif isinstance(how, Halo):
         extents = tuple(
-            min(most + before + after, size)
-            for most, (before, after), size in zip(
-                grid.max_block_shape, how.depth, shape, strict=True
+            min(most + before + after, size) if edge == "none" else most + before + after
+            for most, (before, after), size, edge in zip(
+                grid.max_block_shape, how.depth, shape, how.boundary, strict=True
             )
         )
     else:

@@ -42,7 +42,7 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
     memory budget 64 MiB, 1 worker (serial)
     policy resident: 7.63 MiB fit the budget of 64 MiB
     stage 0: mean
-      1 block of (1000, 1000), 1 at a time per task
+      1 block of (1000, 1000), 1 per task
       reads array in memory (1000, 1000) float64, 7.63 MiB
       makes mean from 8 leaves
       in memory at once: at most 7.63 MiB
@@ -54,9 +54,9 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
     residency = choose_residency(distinct_bytes(plan), limits.memory)
     why = "" if options.memory is not None else f" (half of the {format_bytes(room())} free)"
     workers = format_count(limits.workers, "worker")
+    stages = format_count(len(plan.stages), "stage")
     lines = [
-        f"{format_count(len(plan.stages), 'stage')}, reads {format_bytes(read)}, "
-        f"writes {format_bytes(written)}",
+        f"{stages}, reads {format_bytes(read)}, writes {format_bytes(written)}",
         f"memory budget {format_bytes(limits.memory)}{why}, {workers} ({options.scheduler})",
         f"policy {residency.policy}: {residency.reason}",
         *plan.notes,
@@ -74,10 +74,10 @@ def _stage_lines(number: int, stage: Stage, limits: Limits, policy: str) -> list
     cost = item_cost(stage)
     tasks = pipeline(stage, limits.memory, limits.workers, policy)
     after = f", after stage {', '.join(map(str, stage.after))}" if stage.after else ""
+    blocks = format_count(stage.grid.size, "block")
     lines = [
         f"stage {number}: {stage.label}{after}",
-        f"  {format_count(stage.grid.size, 'block')} of {stage.grid.max_block_shape}, "
-        f"{tasks.per_task} at a time per task",
+        f"  {blocks} of {stage.grid.max_block_shape}, {tasks.per_task} per task",
     ]
     lines += [f"  reads {_source(access)}" for access in stage.reads]
     for write in stage.writes:

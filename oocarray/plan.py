@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .grid import Coords, Grid, Region
-from .program import ALL
+from .regions import Broadcast, Gather, Halo, How, Same, Whole
 
 __all__ = [
     "Access",
@@ -23,6 +24,7 @@ __all__ = [
     "Began",
     "Blocks",
     "Broadcast",
+    "Counted",
     "Ended",
     "Event",
     "Gather",
@@ -67,7 +69,7 @@ class Options:
 class InMemory:
     """An array of this process, held for the length of a run; workers see it through a memfd."""
 
-    array: np.ndarray[Any, Any]
+    array: NDArray[Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,81 +95,12 @@ class Source(Protocol):
     def nbytes(self) -> int: ...
 
 
-# ---- how an item's coordinates become a region of a source --------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Same:
-    """The item's own region; the source has the shape of the stage's grid."""
-
-    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
-        return grid.region(coords)
-
-
-@dataclass(frozen=True, slots=True)
-class Broadcast:
-    """The item's region on the last axes of the source, and 0:1 where the source has one element."""
-
-    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
-        own = grid.region(coords)[grid.ndim - len(shape) :]
-        return tuple(
-            slice(0, 1) if size == 1 else part for size, part in zip(shape, own, strict=True)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Halo:
-    """The item's region and `depth` neighbours before and after it on each axis.
-
-    The region is cut off at the array's edge; what lies beyond comes from `boundary`,
-    one of ``"none"``, ``"reflect"``, ``"periodic"``, ``"nearest"`` or a constant, per axis.
-    """
-
-    depth: tuple[tuple[int, int], ...]
-    boundary: tuple[Any, ...]
-
-    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
-        return tuple(
-            slice(max(part.start - before, 0), min(part.stop + after, size))
-            for part, (before, after), size in zip(
-                grid.region(coords), self.depth, shape, strict=True
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Gather:
-    """A block of the source's own grid; `axes` says which item axis picks it on each of its axes.
-
-    An entry of `axes` is an axis of the stage's grid, or `FIRST`, or `ALL`.
-    """
-
-    grid: Grid
-    axes: tuple[int, ...]
-
-    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
-        picked = tuple(0 if axis < 0 else coords[axis] for axis in self.axes)
-        own = self.grid.region(picked)
-        return tuple(
-            slice(0, size) if axis == ALL else part
-            for axis, part, size in zip(self.axes, own, shape, strict=True)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """All of the source, for every item."""
-
-    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
-        return tuple(slice(0, size) for size in shape)
-
-
-How = Same | Broadcast | Halo | Gather | Whole
+# ---- what a stage reads ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """As a source: what write number `write` of an earlier stage has made, once that stage ended."""
+    """As a source: what write number `write` of an earlier stage made, once that stage ended."""
 
     stage: int
     write: int
@@ -190,21 +123,58 @@ class Access:
         """The region of the source that the item at `coords` reads."""
         return self.how.region(grid, coords, self.source.shape)
 
+    def regions(self, grid: Grid, coords: Coords) -> tuple[Region, ...]:
+        """Every region that the item reads: more than one where a halo goes round the edge."""
+        if isinstance(self.how, Halo):
+            pieces = self.how.pieces(grid, coords, self.source.shape)
+            return tuple(source for source, _ in pieces)
+        return (self.region(grid, coords),)
+
 
 # ---- what a stage writes ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """As a target: a one-dimensional array, made when an earlier stage has told its length."""
+
+    length: Result
+    """Offsets of the items' pieces; the last is the length."""
+    dtype: np.dtype[Any]
+    most: int
+    """It will not be longer: so much room is asked for before the run."""
+    path: str | None = None
+    """File to be made; None: in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.most,)
+
+    @property
+    def nbytes(self) -> int:
+        return self.most * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
     """Each item writes its block of `grid` into `target`.
 
-    With `where`, the regions are known only when that earlier stage has ended (the
-    offsets of a boolean selection): disjoint by construction, checked when they are.
+    With `where`, an earlier stage decides the regions (the offsets of a boolean selection):
+    item n writes elements ``where[n]`` to ``where[n + 1]`` of a one-dimensional target, and
+    `grid` is only the grid of the items.
     """
 
     target: Source
     grid: Grid
     where: Result | None = None
+
+    def region(self, coords: Coords, offsets: np.ndarray[Any, Any] | None = None) -> Region:
+        """The region that the item at `coords` writes; with `where`, `offsets` is what it gave."""
+        if self.where is None:
+            return self.grid.region(coords)
+        assert offsets is not None
+        number = self.grid.number(coords)
+        return (slice(int(offsets[number]), int(offsets[number + 1])),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +211,7 @@ class Task(NamedTuple):
 
     stage: int
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls on a task
 
 
 @dataclass(frozen=True, slots=True)

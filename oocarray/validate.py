@@ -5,10 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 
+import numpy as np
+
 from .chunking import auto_chunks
 from .errors import BudgetError, OverlapError, PlanError
 from .estimate import calls_of, item_cost
-from .plan import Blocks, Gather, Halo, InMemory, Partials, Plan, Result, Same, Scratch, Stage
+from .plan import (
+    Access,
+    Blocks,
+    Broadcast,
+    Counted,
+    Gather,
+    Halo,
+    InMemory,
+    Partials,
+    Plan,
+    Result,
+    Same,
+    Scratch,
+    Source,
+    Stage,
+)
 from .storage.layout import Strided
 from .units import format_bytes
 
@@ -42,6 +59,7 @@ def validate(plan: Plan, *, budget: int, scratch: str | None = None) -> None:
         _check_grids(stage)
         _check_targets(stage)
         _check_in_place(stage)
+        _check_others(plan, number, stage)
         _check_budget(stage, budget)
     for output in plan.outputs:
         if not 0 <= output.stage < len(plan.stages):
@@ -63,19 +81,13 @@ def _check_order(plan: Plan, number: int, stage: Stage) -> None:
                 f"stage {number} ({stage.label}) reads what stage {result.stage} makes, "
                 "but does not wait for it"
             )
-        if result.write >= len(plan.stages[result.stage].writes):
+        if not 0 <= result.write < len(plan.stages[result.stage].writes):
             raise PlanError(f"stage {result.stage} has no write number {result.write}")
 
 
 def _check_grids(stage: Stage) -> None:
     for access in stage.reads:
-        shape = access.source.shape
-        if isinstance(access.how, (Same, Halo)) and tuple(stage.grid.shape) != tuple(shape):
-            raise PlanError(
-                f"{stage.label}: the grid covers shape {stage.grid.shape}, the source has {shape}"
-            )
-        if isinstance(access.how, Gather) and len(access.how.axes) != len(shape):
-            raise PlanError(f"{stage.label}: {access.how.axes} for a source of shape {shape}")
+        _check_access(stage, access)
     for write in stage.writes:
         if isinstance(write, Partials):
             if not write.leaves.refines(stage.grid):
@@ -86,11 +98,53 @@ def _check_grids(stage: Stage) -> None:
             )
 
 
+def _check_access(stage: Stage, access: Access) -> None:
+    grid, how, shape = stage.grid, access.how, tuple(access.source.shape)
+    if isinstance(how, (Same, Halo)) and tuple(grid.shape) != shape:
+        raise PlanError(
+            f"{stage.label}: the grid covers shape {grid.shape}, the source has {shape}"
+        )
+    if isinstance(how, Broadcast):
+        own = tuple(grid.shape)[max(grid.ndim - len(shape), 0) :]
+        if len(own) != len(shape) or any(
+            size not in (1, extent) for size, extent in zip(shape, own, strict=True)
+        ):
+            raise PlanError(
+                f"{stage.label}: a source of shape {shape} does not spread over {grid.shape}"
+            )
+    if isinstance(how, Halo):
+        _check_halo(stage, how, shape)
+    if isinstance(how, Gather):
+        if len(how.axes) != len(shape):
+            raise PlanError(f"{stage.label}: {how.axes} for a source of shape {shape}")
+        for axis, (own_axis, count) in enumerate(zip(how.axes, how.grid.numblocks, strict=True)):
+            if own_axis >= 0 and (own_axis >= grid.ndim or count < grid.numblocks[own_axis]):
+                raise PlanError(
+                    f"{stage.label}: axis {axis} of a source has {count} blocks, to be picked by "
+                    f"axis {own_axis} of {grid.numblocks} items"
+                )
+
+
+def _check_halo(stage: Stage, how: Halo, shape: tuple[int, ...]) -> None:
+    for axis, (depth, edge, size) in enumerate(zip(how.depth, how.boundary, shape, strict=True)):
+        if min(depth) < 0:
+            raise PlanError(f"{stage.label}: depth {depth} on axis {axis} is negative")
+        if edge in ("periodic", "reflect") and max(depth) > size:
+            raise PlanError(
+                f"{stage.label}: depth {max(depth)} on axis {axis} goes more than once round its "
+                f"extent of {size}"
+            )
+
+
 def _check_targets(stage: Stage) -> None:
     """Blocks of one target are disjoint because its grid is a partition and it repeats no byte."""
     targets = [write.target for write in stage.writes if isinstance(write, Blocks)]
     for write in stage.writes:
-        if isinstance(write, Blocks) and tuple(write.grid.shape) != tuple(write.target.shape):
+        if not isinstance(write, Blocks):
+            continue
+        if write.where is not None:
+            _check_where(stage, write, write.where)
+        elif tuple(write.grid.shape) != tuple(write.target.shape):
             raise PlanError(
                 f"{stage.label}: blocks of shape {write.grid.shape} for a target of "
                 f"shape {write.target.shape}"
@@ -102,16 +156,70 @@ def _check_targets(stage: Stage) -> None:
                 "that two tasks would write the same ones"
             )
         for other in targets[:number]:
-            same = isinstance(target, InMemory) and target is other
-            if same or (
-                isinstance(target, Strided)
-                and isinstance(other, Strided)
-                and target.overlaps(other)
-            ):
+            if _share(target, other):
                 raise OverlapError(f"{stage.label}: two outputs share bytes of one array")
 
 
+def _share(one: Source, other: Source) -> bool:
+    if isinstance(one, Strided) and isinstance(other, Strided):
+        return one.overlaps(other)
+    if isinstance(one, InMemory) and isinstance(other, InMemory):
+        return np.may_share_memory(one.array, other.array)
+    return False
+
+
+def _check_where(stage: Stage, write: Blocks, where: Result) -> None:
+    items = stage.grid.size
+    if tuple(where.shape) != (items + 1,) or where.dtype.kind not in "iu":
+        raise PlanError(
+            f"{stage.label}: {items} items need {items + 1} integer offsets, not {where.dtype} of "
+            f"shape {where.shape}"
+        )
+    if len(write.target.shape) != 1:
+        raise PlanError(
+            f"{stage.label}: offsets lead into a one-dimensional target, not one of shape "
+            f"{write.target.shape}"
+        )
+
+
+def _check_others(plan: Plan, number: int, stage: Stage) -> None:
+    """What a stage writes is read or written by another one only if their order is given."""
+    before = _all_before(plan, number)
+    for earlier_number, earlier in enumerate(plan.stages[:number]):
+        if earlier_number in before:
+            continue
+        for one, other in ((stage, earlier), (earlier, stage)):
+            mine = [write.target for write in one.writes if isinstance(write, Blocks)]
+            theirs = [write.target for write in other.writes if isinstance(write, Blocks)]
+            theirs += [access.source for access in other.reads]
+            for target in mine:
+                if any(_share(target, source) for source in theirs):
+                    what = target.file.path if isinstance(target, Strided) else "an array"
+                    raise OverlapError(
+                        f"{one.label} changes {what}, which {other.label} of the same run uses, "
+                        "and neither waits for the other; run them one after the other"
+                    )
+
+
+def _all_before(plan: Plan, number: int) -> set[int]:
+    found: set[int] = set()
+    waiting = list(plan.stages[number].after)
+    while waiting:
+        stage = waiting.pop()
+        if stage not in found:
+            found.add(stage)
+            waiting += plan.stages[stage].after
+    return found
+
+
 def _check_in_place(stage: Stage) -> None:
+    if stage.in_place:
+        changed = [write.target for write in stage.writes if isinstance(write, Blocks)]
+        if len(changed) != 1 or not any(access.source == changed[0] for access in stage.reads):
+            raise PlanError(
+                f"{stage.label}: repeat={stage.repeat!r} is for a stage that changes one array, "
+                f"which it reads; it writes {len(changed)}"
+            )
     for write in stage.writes:
         if not isinstance(write, Blocks) or not isinstance(write.target, Strided):
             continue
@@ -182,7 +290,11 @@ def _volume(shape: tuple[int, ...]) -> int:
 def _check_room(plan: Plan, scratch: str | None) -> None:
     for stage in plan.stages:
         for write in stage.writes:
-            if not isinstance(write, Blocks) or not isinstance(write.target, Strided):
+            if not isinstance(write, Blocks):
+                continue
+            if isinstance(write.target, Counted):
+                _check_counted(stage, write.target)
+            if not isinstance(write.target, Strided):
                 continue
             path = write.target.file.path
             if os.path.exists(path) and not os.access(path, os.W_OK):
@@ -201,3 +313,16 @@ def _check_room(plan: Plan, scratch: str | None) -> None:
                 f"intermediate arrays need {format_bytes(needed)}, {scratch} has "
                 f"{format_bytes(free)} free; set scratch= to another folder",
             )
+
+
+def _check_counted(stage: Stage, target: Counted) -> None:
+    if target.path is None:
+        return
+    free = shutil.disk_usage(os.path.dirname(os.path.abspath(target.path))).free
+    if free < target.nbytes:
+        raise OSError(
+            28,
+            f"{stage.label}: may need up to {format_bytes(target.nbytes)}, the disk has "
+            f"{format_bytes(free)} free",
+            target.path,
+        )

@@ -382,10 +382,10 @@ def test_auto_chunks_written_out():
     assert auto_chunks((3,), 10**9) == ((1, 1, 1),)
     assert auto_chunks((4096, 4096), 4) == ((1024,) * 4, (4096,))
     assert auto_chunks((4096, 4096), 4, "F") == ((4096,), (1024,) * 4)
-    # 131 rows of 8000 bytes are just under 1 MiB; 16 times as many just under 16 MiB.
-    assert auto_chunks((5000, 1000), 8) == ((2096, 2096, 808), (1000,))
+    # 2097 rows of 8000 bytes are just under 16 MiB: the power of two below.
+    assert auto_chunks((5000, 1000), 8) == ((2048, 2048, 904), (1000,))
     # One row of 24 MB: single rows, cut in turn.
-    assert auto_chunks((2, 3000, 1000), 8) == ((1, 1), (2096, 904), (1000,))
+    assert auto_chunks((2, 3000, 1000), 8) == ((1, 1), (2048, 952), (1000,))
     assert suggest_chunks((4096, 4096), 4, "C") == auto_chunks((4096, 4096), 4)
     with pytest.raises(ValueError, match=r"negative extents: \(-1,\)"):
         auto_chunks((-1,), 8)
@@ -422,15 +422,15 @@ def test_leaf_chunks_written_out():
 
     assert leaf_chunks((), (), 8) == ()
     assert leaf_chunks((0, 3), (0,), 8) == ((0,), (3,))
-    # Rows of 8000 bytes: 131 of them are enough beside partials of 16,000 bytes.
-    assert first((5000, 1000), (0, 1), 8) == (131, 1000)
-    assert first((5000, 1000), (0,), 8) == (131, 1000)
-    assert first((5000, 1000), (1,), 8) == (131, 1000)
+    # Rows of 8000 bytes: 128 of them are enough beside partials of 16,000 bytes.
+    assert first((5000, 1000), (0, 1), 8) == (128, 1000)
+    assert first((5000, 1000), (0,), 8) == (128, 1000)
+    assert first((5000, 1000), (1,), 8) == (128, 1000)
     # Rows of 512 KiB: 128 rows deep, and runs of 16 KiB.
     assert first((4096, 65536), (0,), 8) == (128, 2048)
     assert first((65536, 4096), (1,), 8, "F") == (2048, 128)
     # A short reduced axis is taken whole, and the kept ones fill the leaf.
-    assert first((5, 10**6), (0,), 8) == (5, 26214)
+    assert first((5, 10**6), (0,), 8) == (5, 16384)
     # One large partial, for the whole array: leaves of 64 times as much.
     assert first((10**8,), (0,), 8, partial_itemsize=1 << 15) == ((64 << 15) // 8,)
     with pytest.raises(ValueError, match=r"axes \(2,\) of an array of 2 axes"):

@@ -353,7 +353,8 @@ def test_into_targets_of_all_layouts(npy: Make, tmp_path: Path, anywhere: str) -
 
 def test_a_column_chunked_array_under_a_small_budget(npy: Make, tmp_path: Path) -> None:
     path = npy((2000, 600))
-    x = oo.open(path, chunks=(2000, 60))
+    with pytest.warns(oo.GridWarning, match="each page"):
+        x = oo.open(path, chunks=(2000, 60))
     result = oo.map_blocks(scale, x, 2)
     result.store(tmp_path / "y.npy", memory="8 MiB", scheduler="threads")
     assert (np.load(tmp_path / "y.npy") == np.load(path) * 2).all()
@@ -379,7 +380,7 @@ def test_kernels_and_functions_in_a_chain(npy: Make, anywhere: str) -> None:
     scaled = oo.map_blocks(scale, strided, 2)
     cast = oo.map_blocks(lambda b: b.astype(">f4"), scaled)
     total = oo.map_blocks(add, cast, x, dtype="f8")
-    less = oo.map_blocks(add, total, oo.map_blocks(np.negative, total.mean(axis=0)), dtype="f8")
+    less = oo.map_blocks(np.subtract, total, total.mean(axis=0))
     flipped = np.concatenate([values[3::-1], values[7:3:-1], values[8:]])
     expected = flipped * 2 + values
     assert total.compute().tolist() == expected.tolist()
@@ -416,7 +417,9 @@ def test_workers_compile_nothing(npy: Make) -> None:
         return np.full(block.shape, os.getpid())
 
     x = oo.open(path, chunks=(1, 4))
-    pids = oo.map_blocks(forbid, x, dtype="i8").compute(scheduler="processes")
+    forbidding = oo.map_blocks(forbid, x, dtype="i8")
+    # Beside a kernel, so that these are the workers that kernels are given to.
+    pids, _ = oo.compute(forbidding, oo.map_blocks(scale, x, 2), scheduler="processes")
     assert os.getpid() not in pids
     assert len(np.unique(pids)) == 2
 
@@ -426,15 +429,20 @@ def test_workers_compile_nothing(npy: Make) -> None:
             for j in range(a.shape[1]):
                 out[i, j] = a[i, j] - b[i, j] * k
 
+    def direct(block: Any) -> Any:
+        out = np.empty(block.size)
+        by_global(out, block.ravel())  # a call in a worker does compile
+        return out.reshape(block.shape)
+
     y = oo.open(npy((6, 4), ">i2"))
     with oo.options(scheduler="processes"):
         result = oo.map_blocks(never_seen, x, y, 4)
         expected = np.load(path) - 4.0 * np.load(path.with_name("array-2.npy"))
         assert result.compute().tolist() == expected.tolist()
         assert result.sum().compute() == expected.sum()
-        forbidden = oo.map_blocks(lambda b: by_global(b, b), x)  # a direct call does compile
         with pytest.raises((oo.KernelError, oo.BlockFailedError), match="compil"):
-            forbidden.map_blocks(np.negative, dtype="f8").compute()
+            oo.map_blocks(direct, x, dtype="f8").compute()
+        assert set(forbidding.compute().ravel()) == set(pids.ravel())
     close_pools()
 
 

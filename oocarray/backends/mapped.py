@@ -1,4 +1,4 @@
-"""Our evaluator: learns dtypes, plans, compiles, runs on mapped pages, publishes; decides no layout."""
+"""Our evaluator: learns dtypes, plans, compiles, runs, publishes; it decides no layout."""
 
 from __future__ import annotations
 
@@ -117,8 +117,7 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
     finally:
         for draft in drafts:
             draft.discard()
-    results = iter(found)
-    return [next(results) for root in roots if root.target is None]  # type: ignore[misc]
+    return found
 
 
 def learn_dtypes(node: Node, options: Options | None = None) -> None:
@@ -162,7 +161,7 @@ def try_block(node: Node, coords: Coords) -> BlockTrial:
             value = stage.kernel.values[0]
             block = np.array(engine._evaluator.value(value, coords))
         except Exception as error:
-            raise failure_of(error, coords, stage.grid).exception from None  # type: ignore[misc]
+            raise failure_of(error, coords, stage.grid).exception from None
         seconds = time.perf_counter() - began
         read = sum(
             int(np.prod([part.stop - part.start for part in access.region(stage.grid, coords)]))
@@ -201,7 +200,7 @@ def _infer(
     except _Seen as seen:
         returned = seen.args[0]
     except Exception as error:
-        raise failure_of(error, coords, stage.grid).exception from None  # type: ignore[misc]
+        raise failure_of(error, coords, stage.grid).exception from None
     finally:
         engine.close()
     results = returned if node.nout > 1 else (returned,)

@@ -27,6 +27,7 @@ from oocarray.lazy.outshape import (
     output_chunks,
     output_places,
 )
+from oocarray.program import ALL, FIRST
 
 __all__ = [
     "ALL",
@@ -40,10 +41,8 @@ __all__ = [
     "wants",
 ]
 
-# Codes beside output axes in `MapPlan.axes`.  `input_coords` appends what ALL and FIRST stand
-# for to the output coordinates, so these two are also the right (negative) indices there.
-FIRST = -1
-ALL = -2
+# `input_coords` appends what ALL and FIRST stand for to the output coordinates: as indices they
+# count from the end, -2 and -1.
 _WHOLE = slice(None)
 
 

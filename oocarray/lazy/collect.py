@@ -1,4 +1,4 @@
-"""Gathers blocks whose sizes only their function knows, and joins them in order; it reduces nothing."""
+"""Gathers blocks whose sizes only their function knows, and joins them; it reduces nothing."""
 
 from __future__ import annotations
 

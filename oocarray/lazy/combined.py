@@ -1,4 +1,4 @@
-"""Joins what a function made of the blocks along dropped axes, two by two; it calls that function nowhere."""
+"""Joins what a function made of blocks along dropped axes, two by two; it makes no blocks."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Combined:
     ----------
     shape : tuple of int
         Of the array that the function makes, with `axes`.
+    out_dtype : dtype
+        Of the blocks, and so of what `function` must return.
     axes : tuple of int
         Axes to get rid of, sorted.
     function : callable
         ``function(a, b)`` for neighbours in the fixed tree; `a` comes first.
-    out_dtype : dtype
-        Of the blocks, and so of what `function` must return.
     name : str
         Of `function`, for messages.
 
     Examples
     --------
-    >>> r = Combined((3, 2), (0,), np.add, np.dtype("f8"), "add")
+    >>> r = Combined((3, 2), np.dtype("f8"), (0,), np.add, "add")
     >>> a, b = (r.leaves(None, np.full((1, 2), k), None, None) for k in (1.0, 2.0))
     >>> r.finish(r.combine(a, b)[0])
     array([3., 3.])
     """
 
     shape: tuple[int, ...]
+    out_dtype: np.dtype[Any]
     axes: tuple[int, ...]
     function: Callable[[Block, Block], Any]
-    out_dtype: np.dtype[Any]
     name: str
 
     partial_dtype = np.dtype(object)

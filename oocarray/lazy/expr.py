@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..chunking import auto_chunks
 from ..grid import Chunks
@@ -68,7 +69,7 @@ class StoredNode:
 class MemoryNode:
     """An array in this process's memory."""
 
-    array: np.ndarray[Any, Any]
+    array: NDArray[Any]
     set_chunks: Chunks | None = None
 
     @property
@@ -179,9 +180,7 @@ class ReduceNode:
             As NumPy does for a wrong axis, or a dtype that cannot be reduced, as far as known.
         """
 
-        def make(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-            return make_reduction(name, shape, dtype, order=source.order, **parameters)
-
+        make = partial(make_reduction, name, order=source.order, **parameters)
         dtype = source.dtypes[0] if source.dtypes is not None else np.dtype(np.float64)
         if any(map(math.isnan, source.shape)):
             raise ValueError(f"{name}: the shape of the array is not known: {source.shape}")
@@ -222,4 +221,5 @@ def whole_chunks(node: Node) -> Chunks:
 def cut_of(node: Node) -> Cut:
     """What `plan_map` needs to know of a node."""
     itemsize = node.dtypes[0].itemsize if node.dtypes is not None else 8
-    return Cut(node.shape, node.chunks, node.free, itemsize, node.order)
+    order: Any = node.order
+    return Cut(node.shape, node.chunks, node.free, itemsize, order)

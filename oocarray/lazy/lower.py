@@ -33,6 +33,7 @@ from ..storage.layout import Strided
 from .blockmap import block_info
 from .collect import Collect
 from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, whole_chunks
+from .passes import shared_passes
 
 __all__ = ["Root", "leaves_of", "lower", "nested_reductions"]
 
@@ -102,9 +103,19 @@ class _Lowering:
                 if not isinstance(root.node, ReduceNode) and _level(root.node) == level:
                     self._place_blocks(root, level)
             # Computed arrays fix the grid of their pass; stored ones fit in with many.
-            for reduce in sorted(needed.values(), key=lambda node: _is_stored(node.source)):
-                if _level(reduce.source) == level:
-                    self._place_reduction(reduce, level)
+            stored: dict[Any, list[ReduceNode]] = {}
+            for reduce in needed.values():
+                if _level(reduce.source) != level:
+                    continue
+                if _is_stored(reduce.source):
+                    key = _sources(reduce.source), reduce.source.shape
+                    stored.setdefault(key, []).append(reduce)
+                else:
+                    grid = Grid(reduce.source.chunks)
+                    draft = self._fitting(reduce, level) or self._new(grid, level, reduce.source)
+                    self._place_reduction(reduce, draft)
+            for reduces in stored.values():
+                self._place_together(reduces, level)
         for root in blocks:
             if isinstance(root.node, ReduceNode):
                 raise AssertionError(f"a reduction cannot be stored by blocks: {root}")
@@ -139,8 +150,7 @@ class _Lowering:
         if not root.in_place:
             draft = self._joined(grid, level, _sources(node))
         if draft is None:
-            draft = _Draft(grid, level, _sources(node))
-            self.drafts.append(draft)
+            draft = self._new(grid, level, node)
         value = self._value(draft, node, tuple(range(grid.ndim)), grid.chunks)
         write: Write
         assert node.dtypes is not None
@@ -158,30 +168,49 @@ class _Lowering:
         draft.values.append(value)
         draft.labels.append(_label(node))
 
-    def _place_reduction(self, node: ReduceNode, level: int) -> None:
-        source, reduction = node.source, node.reduction
-        leaves = leaves_of(source, reduction)
-        draft = None
-        for candidate in self.drafts:
+    def _place_together(self, nodes: list[ReduceNode], level: int) -> None:
+        """Place reductions of one stored array: in passes that are there, else in few new ones."""
+        alone = []
+        for node in nodes:
+            draft = self._fitting(node, level)
+            if draft is None:
+                alone.append(node)
+            else:
+                self._place_reduction(node, draft)
+        leaves = [leaves_of(node.source, node.reduction) for node in alone]
+        for shared, members in shared_passes(leaves, _itemsize(nodes[0].source)):
+            draft = self._new(_items(nodes[0].source, shared), level, nodes[0].source)
+            for member in members:
+                self._place_reduction(alone[member], draft)
+
+    def _fitting(self, node: ReduceNode, level: int) -> _Draft | None:
+        """Find a pass over the same array whose items are unions of the reduction's leaves."""
+        source = node.source
+        leaves = leaves_of(source, node.reduction)
+        for draft in self.drafts:
             if (
-                candidate.level == level
-                and candidate.repeat == "safe"
-                and candidate.sources & _sources(source)
-                and candidate.grid.shape == leaves.shape
-                and leaves.refines(candidate.grid)
-                and (_is_stored(source) or candidate.grid == Grid(source.chunks))
+                draft.level == level
+                and draft.repeat == "safe"
+                and draft.sources & _sources(source)
+                and draft.grid.shape == leaves.shape
+                and leaves.refines(draft.grid)
+                and (_is_stored(source) or draft.grid == Grid(source.chunks))
             ):
-                draft = candidate
-                break
-        if draft is None:
-            draft = _Draft(_items(source, leaves), level, _sources(source))
-            self.drafts.append(draft)
-        value = self._value(draft, source, tuple(range(leaves.ndim)), draft.grid.chunks)
+                return draft
+        return None
+
+    def _place_reduction(self, node: ReduceNode, draft: _Draft) -> None:
+        leaves = leaves_of(node.source, node.reduction)
+        value = self._value(draft, node.source, tuple(range(leaves.ndim)), draft.grid.chunks)
         self.placed[id(node)] = draft, len(draft.writes)
         self.results[id(node)] = node
-        draft.writes.append(Partials(reduction, leaves))
+        draft.writes.append(Partials(node.reduction, leaves))
         draft.values.append(value)
         draft.labels.append(node.name)
+
+    def _new(self, grid: Grid, level: int, node: Node) -> _Draft:
+        self.drafts.append(_Draft(grid, level, _sources(node)))
+        return self.drafts[-1]
 
     def _joined(self, grid: Grid, level: int, sources: frozenset[int]) -> _Draft | None:
         for draft in self.drafts:
@@ -312,12 +341,14 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
 
 
 def _items(source: Node, leaves: Grid) -> Grid:
-    """Unions of leaves to go through one by one: a block's worth of a stored array, else a block."""
-    if _is_stored(source):
-        assert source.dtypes is not None
-        elements = max(BLOCK_BYTES // max(source.dtypes[0].itemsize, 1), 1)
-        return leaves.coarsen(elements, source.order)  # type: ignore[arg-type]
-    return Grid(source.chunks)
+    """Unions of leaves of a stored array to go through one by one: a block's worth each."""
+    order: Any = source.order
+    return leaves.coarsen(max(BLOCK_BYTES // _itemsize(source), 1), order)
+
+
+def _itemsize(node: Node) -> int:
+    assert node.dtypes is not None
+    return max(node.dtypes[0].itemsize, 1)
 
 
 def _is_stored(node: Node) -> bool:

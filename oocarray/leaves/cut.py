@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from oocarray.chunking import LEAF_BYTES, auto_chunks, refine
+from oocarray.chunking import LEAF_BYTES, auto_chunks, floor_power, refine
 from oocarray.grid import Chunks, Order, fastest_first
 
 __all__ = ["leaf_chunks"]
@@ -57,7 +57,7 @@ def leaf_chunks(
     Examples
     --------
     >>> leaf_chunks((1000, 1000), (0, 1), itemsize=8)[0][:2]
-    (131, 131)
+    (128, 128)
     >>> wide = leaf_chunks((4096, 65536), (0,), itemsize=8)
     >>> wide[0][0], wide[1][0]
     (128, 2048)
@@ -81,7 +81,7 @@ def leaf_chunks(
         # A leaf of 2 MiB rather than runs of less than four pages.
         room = max(room, min(_RUN_BYTES // itemsize, 2 * room))
     for axis in kept:
-        extents[axis] = min(shape[axis], room)
+        extents[axis] = shape[axis] if shape[axis] <= room else floor_power(room)
         room = max(room // extents[axis], 1)
     return refine(tuple((extent,) for extent in shape), extents)
 
@@ -93,6 +93,7 @@ def _grow(extents: list[int], axes: list[int], shape: tuple[int, ...], enough: i
         if product >= enough:
             break
         product //= extents[axis]
-        extents[axis] = min(shape[axis], -(-enough // product))
+        # Powers of two: leaves of several reductions of an array then lie within each other.
+        extents[axis] = min(shape[axis], 2 * floor_power(-(-enough // product) - 1))
         product *= extents[axis]
     return product

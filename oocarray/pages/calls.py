@@ -16,6 +16,7 @@ import errno
 import mmap
 import os
 import sys
+from typing import Any
 
 __all__ = [
     "DONTNEED",
@@ -56,7 +57,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _long, _ptr, _size, _int = ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 
 
-def _declare(name: str, result: type, *arguments: type) -> ctypes._CFuncPtr | None:  # type: ignore[name-defined]
+def _declare(name: str, result: type, *arguments: type) -> Any:
     try:
         function = getattr(_libc, name)
     except AttributeError:

@@ -1,4 +1,4 @@
-"""Lends a file's pages as bytes for as long as somebody looks at them, and never under nobody's feet.
+"""Lends a file's pages as bytes; takes them back only when nobody looks at them any more.
 
 A `Window` maps a byte range of a file between two guard pages.  The NumPy arrays made of
 it hold it: it is unmapped when the last of them is gone, never before.  (Closing Python's

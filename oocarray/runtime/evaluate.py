@@ -89,7 +89,7 @@ class Evaluator:
         shape = call.block_shape(coords)
         # A function that fills its output wants plain memory of the promised dtype.
         filled = tuple(
-            out if out is not None and _plain(out, dtype, call) else np.empty(shape, dtype)
+            out if out is not None and _plain(out, dtype, call) else _empty(shape, dtype, call)
             for out, dtype in zip(outs, call.dtypes, strict=True)
         )
         given = [block.squeeze(call.apart) for block in filled] if call.apart else filled
@@ -103,7 +103,10 @@ class Evaluator:
         for out, block in zip(outs, filled, strict=True):
             if out is not None and out is not block:
                 out[...] = block
-        return tuple(block if out is None else out for out, block in zip(outs, filled, strict=True))
+        return tuple(
+            block.astype(dtype, copy=False) if out is None else out
+            for out, block, dtype in zip(outs, filled, call.dtypes, strict=True)
+        )
 
     def _entry(self, call: Call) -> Callable[..., Any]:
         entry = self._entries.get(id(call))
@@ -200,6 +203,11 @@ def _plain(out: Block, dtype: np.dtype[Any], call: Call) -> bool:
     if out.dtype != dtype or not out.dtype.isnative or not out.flags.aligned:
         return False
     return call.code is None or bool(out.flags.c_contiguous or call.strided_out)
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], call: Call) -> Block:
+    """Memory for a function to fill; compiled code knows one byte order only."""
+    return np.empty(shape, dtype if call.code is None else dtype.newbyteorder("="))
 
 
 def _checked(

@@ -39,7 +39,7 @@ def run_plan(
     pool: Pool,
     opened: dict[tuple[int, int], int] | None = None,
     observers: Sequence[Observer] = (),
-) -> list[Array | None]:
+) -> list[Array]:
     """Run all stages of a plan.
 
     Parameters

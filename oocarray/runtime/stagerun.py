@@ -92,13 +92,13 @@ class StageRun:
         self.job_number = next(_job_numbers)
         self.outstanding: dict[int, list[Task]] = {w: [] for w in range(self.pool.size)}
         self.in_flight = 0
-        self.files: StageFiles | None = None
+        self.files: StageFiles
         self.arguments: list[FileKey] = []
         self.stopped = False
         self.failure: BaseException | None = None
 
     def close(self) -> None:
-        if self.files is not None:
+        if hasattr(self, "files"):
             self.files.close()
 
     def run(self) -> None:
