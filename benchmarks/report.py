@@ -155,16 +155,17 @@ def _show_targets(console: Console, targets: list[Record]) -> None:
     table.add_column("found", justify="right", no_wrap=True)
     table.add_column("")
     for record in targets:
-        found = "not measured"
+        found, verdict = "not measured", ""
         if record["found"] is not None:
             low, high = record["quartiles"]
             found = _spread([low, record["found"], high])
+            verdict = "[green]reached[/]" if record["reached"] else "[red]missed[/]"
         table.add_row(
             record["case"],
             record["text"],
             f"{'<=' if record['most'] else '>='} {record['wanted']:g}",
             found,
-            "[green]reached[/]" if record["reached"] else "[red]missed[/]",
+            verdict,
         )
     console.print(table)
 

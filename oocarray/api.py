@@ -189,9 +189,7 @@ class _MapBlocks:
         new_axis: Any,
     ) -> MapNode:
         if not callable(func):
-            raise TypeError(
-                f"First argument must be callable function, not {type(func).__name__}"
-            )
+            raise TypeError(f"First argument must be callable function, not {type(func).__name__}")
         nodes = tuple(_argument(arg) for arg in args)
         arrays = [node for node in nodes if isinstance(node, Node)]
         form = self._form or ("out" if isinstance(func, Kernel) else "block")
@@ -629,5 +627,3 @@ def _combined(
 def _name(func: Callable[..., Any]) -> str:
     inner = func.func if isinstance(func, functools.partial) else func
     return getattr(inner, "__name__", type(inner).__name__)
-
-

@@ -10,26 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from .amplification import read_amplification
 from .backends import mapped
-from .chunking import LEAF_BYTES, normalize_chunks
 from .config import merged
-from .errors import BudgetError, ClosedError, GridWarning
-from .grid import Chunks, Coords, Grid
+from .errors import BudgetError, ClosedError
+from .grid import Chunks, Coords
 from .lazy.expr import MapNode, MemoryNode, Node, ReduceNode, StoredNode
 from .lazy.lower import Root
+from .lazy.regrid import regrid
 from .methods import Reductions
 from .pages.mapping import Window
 from .runtime.limits import room
 from .storage.files import open_regular
 from .storage.layout import Strided
+from .storage.memmaps import as_memmap
 from .units import format_bytes, format_count
 
-__all__ = ["Array", "node_of", "warn_of_grid"]
-
-_warned_grids: set[Any] = set()
-_WORST_AMPLIFICATION = 4.0
-"""Reading every page so many times over is worth a warning."""
+__all__ = ["Array", "node_of"]
 
 
 class Array(Reductions):
@@ -193,21 +189,7 @@ class Array(Reductions):
         ValueError
             It has no elements: nothing can be mapped.
         """
-        source = self._stored("memmap()")
-        if not source.size:
-            raise ValueError(f"{source.file.path}: an array without elements cannot be mapped")
-        path, order = source.file.path, source.contiguous
-        mode: Any = self._mode
-        if order:
-            return np.memmap(path, source.dtype, mode, source.offset, source.shape, order)  # type: ignore[call-overload,no-any-return]
-        start, stop = source.span()
-        raw = np.memmap(path, np.uint8, mode, start, (stop - start,))
-        view: Any = np.ndarray.__new__(
-            np.memmap, source.shape, source.dtype, raw, source.offset - start, source.strides
-        )
-        view._mmap, view.filename, view.mode = raw._mmap, raw.filename, raw.mode  # type: ignore[attr-defined]
-        view.offset = source.offset
-        return view  # type: ignore[no-any-return]
+        return as_memmap(self._stored("memmap()"), self._mode)
 
     def close(self) -> None:
         """Let go of the file; any later use raises `ClosedError`.
@@ -256,7 +238,7 @@ class Array(Reductions):
                 f"the blocks of {self._where()} are what its function makes; store() it and "
                 "rechunk what was stored"
             )
-        return with_chunks(node, chunks, self._mode)
+        return Array(regrid(node, chunks), self._mode)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Array, (self.node, self._mode)
@@ -358,48 +340,3 @@ class Array(Reductions):
 def node_of(value: Any) -> Any:
     """Return the node of an `Array`, anything else as it is."""
     return value.node if isinstance(value, Array) else value
-
-
-def with_chunks(node: StoredNode | MemoryNode, chunks: Any, mode: str) -> Array:
-    """Give stored data a grid; None and "auto" leave it free."""
-    if chunks is None or (isinstance(chunks, str) and chunks == "auto"):
-        chosen = None
-    else:
-        assert node.dtypes is not None
-        order: Any = node.order
-        chosen = normalize_chunks(chunks, node.shape, node.dtypes[0].itemsize, order, node.chunks)
-    fresh: StoredNode | MemoryNode
-    if isinstance(node, StoredNode):
-        fresh = StoredNode(node.source, chosen)
-        if chosen is not None:
-            warn_of_grid(fresh)
-    else:
-        fresh = MemoryNode(node.array, chosen)
-    return Array(fresh, mode)
-
-
-def warn_of_grid(node: StoredNode) -> None:
-    """Warn once of a grid that makes each page be read many times over."""
-    source = node.source
-    if source.nbytes < LEAF_BYTES or node.set_chunks is None:
-        return  # so few pages that it does not matter how often
-    order: Any = source.order
-    factor = read_amplification(Grid(node.set_chunks), source.itemsize, order)
-    key = source.file.path, source.shape, node.set_chunks
-    if factor < _WORST_AMPLIFICATION or key in _warned_grids:
-        return
-    _warned_grids.add(key)
-    import warnings
-
-    from .chunking import suggest_chunks
-
-    better = tuple(
-        max(sizes, default=0) for sizes in suggest_chunks(source.shape, source.itemsize, order)
-    )
-    shape = tuple(max(sizes, default=0) for sizes in node.set_chunks)
-    warnings.warn(
-        f"{source.file.path}: blocks of {shape} read each page of the file {factor:.1f} times "
-        f"over; chunks={better} reads it once",
-        GridWarning,
-        stacklevel=4,
-    )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .core import Array, with_chunks
+from .core import Array
 from .errors import FormatError
 from .lazy.expr import MemoryNode, StoredNode
+from .lazy.regrid import regrid
 from .storage.create import create_npy, create_raw
 from .storage.files import open_npy, open_raw, sniff
 from .storage.memmaps import layout_of
@@ -84,7 +85,7 @@ def open(
         raise FormatError(
             f"{os.fspath(path)} is not an .npy file; to open it as raw bytes give shape= and dtype="
         )
-    return with_chunks(StoredNode(source), chunks, mode)
+    return Array(regrid(StoredNode(source), chunks), mode)
 
 
 def create(
@@ -142,7 +143,7 @@ def create(
     kind = format_of(path, format)
     make = create_npy if kind == "npy" else create_raw
     source = make(path, shape, dtype, order, fill_value, overwrite)
-    return with_chunks(StoredNode(source), chunks, "r+")
+    return Array(regrid(StoredNode(source), chunks), "r+")
 
 
 def from_array(x: Any, chunks: Any = None) -> Array:
@@ -170,8 +171,8 @@ def from_array(x: Any, chunks: Any = None) -> Array:
     source = layout_of(array)
     if source is not None:
         writable = bool(array.flags.writeable)
-        return with_chunks(StoredNode(source), chunks, "r+" if writable else "r")
-    return with_chunks(MemoryNode(np.asarray(array)), chunks, "r")
+        return Array(regrid(StoredNode(source), chunks), "r+" if writable else "r")
+    return Array(regrid(MemoryNode(np.asarray(array)), chunks), "r")
 
 
 def format_of(path: PathLike, format: str | None) -> str:

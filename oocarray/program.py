@@ -45,7 +45,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """An argument of a call that is cut in blocks; `axes` as in `Gather`, by the call's coordinates."""
+    """An argument that is cut in blocks; `axes` as in `Gather`, by the call's coordinates."""
 
     node: Input | Call | Pick
     axes: tuple[int, ...]

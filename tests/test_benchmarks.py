@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,3 +87,26 @@ def test_unknown_cases_are_named() -> None:
     done = engine("--cases", "mean,sort")
     assert done.returncode == 2
     assert "sort; there are mean, map, update" in done.stderr
+
+
+def test_a_wrong_result_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.cases import make_cases
+    from benchmarks.data import Data
+
+    cases, data = make_cases(1 << 20, 2), Data(tmp_path, 40 << 20)
+    data.make_source()
+    x = np.load(data.source, mmap_mode="r")
+    right = x[data.rows, data.columns]
+    assert right.tolist() == data.values().tolist()
+    assert data.mean == pytest.approx(float(x.mean()), rel=1e-13)
+
+    assert cases["mean"].compare(data, data.mean, None) == ""
+    assert "the mean is" in cases["mean"].compare(data, data.mean * (1 + 1e-11), None)
+    assert cases["map"].compare(data, (2 * right + 1).tolist(), None) == ""
+    assert cases["update"].compare(data, (0.5 * right + 1).tolist(), right.tolist()) == ""
+    wrong = 2 * right + 1
+    wrong[-1] = 0.0
+    place = (data.rows[-1], data.columns[-1])
+    assert cases["map"].compare(data, wrong.tolist(), None).startswith(f"element {place} is 0.0")
+    assert "element" in cases["update"].compare(data, right.tolist(), right.tolist())

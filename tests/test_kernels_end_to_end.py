@@ -1,4 +1,4 @@
-"""Kernels on real files, from wherever they are defined; their compilation alone is tested elsewhere."""
+"""Kernels on real files, from wherever they are defined; compilation alone is tested elsewhere."""
 
 from __future__ import annotations
 
@@ -472,9 +472,7 @@ def test_a_kernel_that_raises(npy: Make, anywhere: str) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_float16_is_refused_before_anything_runs(
-    npy: Make, tmp_path: Path, scheduler: str
-) -> None:
+def test_float16_is_refused_before_anything_runs(npy: Make, tmp_path: Path, scheduler: str) -> None:
     x = oo.open(npy((4, 4), "f2"))
     target = tmp_path / "never.npy"
     called = []
@@ -508,7 +506,7 @@ def test_what_cannot_be_compiled_is_said_before_the_run(npy: Make, tmp_path: Pat
     def wrong(out: Any, x: Any) -> None:
         out[0] = x.no_such_attribute
 
-    with pytest.raises(oo.KernelError, match="(?s)wrong.*no_such_attribute"):
+    with pytest.raises(oo.KernelError, match=r"(?s)wrong.*no_such_attribute"):
         oo.map_blocks(wrong, oo.open(npy(4))).store(tmp_path / "never.npy")
     assert not (tmp_path / "never.npy").exists()
 
@@ -520,7 +518,7 @@ def test_inputs_are_read_only(npy: Make) -> None:
 
     path = npy(4)
     before = path.read_bytes()
-    with pytest.raises(oo.KernelError, match="(?is)changes.*read-?only|immutable|cannot"):
+    with pytest.raises(oo.KernelError, match=r"(?is)changes.*read-?only|immutable|cannot"):
         oo.map_blocks(changes, oo.open(path, "r+")).compute()
     assert path.read_bytes() == before
 

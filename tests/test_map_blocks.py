@@ -8,6 +8,7 @@ What is done otherwise than in dask, on purpose, comes after them.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oocarray as oo
+from oocarray.backends import mapped
 
 NAN = math.nan
 SCHEDULERS = ("serial", "threads", "processes")
@@ -857,7 +859,7 @@ def cut_arrays(draw: st.DrawFn) -> tuple[np.ndarray, Any]:
         for extent in shape:
             cuts = sorted(draw(st.sets(st.integers(1, max(extent - 1, 1)), max_size=3)))
             edges = [0, *(cut for cut in cuts if cut < extent), extent]
-            chunks.append(tuple(b - a for a, b in zip(edges, edges[1:], strict=False)))
+            chunks.append(tuple(b - a for a, b in itertools.pairwise(edges)))
         chunks = tuple(chunks)
     return values, chunks
 
@@ -889,9 +891,7 @@ loosely = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 @settings(loosely, max_examples=60)
 @given(array=cut_arrays(), kind=st.sampled_from(["memory", "file"]))
-def test_elementwise_is_numpy(
-    array: tuple[np.ndarray, Any], kind: str, tmp_path: Path
-) -> None:
+def test_elementwise_is_numpy(array: tuple[np.ndarray, Any], kind: str, tmp_path: Path) -> None:
     _check_elementwise(array, kind, tmp_path, "serial")
 
 
@@ -923,3 +923,29 @@ def test_broadcasting_is_numpys(data: st.DataObject) -> None:
     expected = functools.reduce(np.add, arrays)
     assert result.shape == expected.shape
     assert np.array_equal(result.compute(), expected)
+
+
+@settings(loosely, max_examples=40)
+@given(data=st.data())
+def test_splitting_changes_nothing(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=3)))
+    chunks = tuple(data.draw(st.integers(1, extent)) for extent in shape)
+    values = np.arange(float(math.prod(shape))).reshape(shape)
+    thin = tuple(data.draw(st.sampled_from([1, extent])) for extent in shape)
+    row = np.arange(float(math.prod(thin))).reshape(thin)
+    x = oo.from_array(values, chunks=chunks)
+    y = oo.from_array(row) if thin == shape else oo.from_array(row, chunks=_of(thin, chunks))
+    options = oo.map_blocks.options(splittable=True)
+    lazy = options(np.multiply, options(np.add, x, y, dtype="f8"), x, dtype="f8")
+    less = options(np.subtract, lazy, lazy.sum(axis=0, keepdims=True), dtype="f8")
+    expected = (values + row) * values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapped, "LEAF_BYTES", 64)
+        for memory in (64 << 10, 16 << 10, 8 << 10):
+            assert np.array_equal(lazy.compute(memory=memory), expected)
+            got = less.compute(memory=memory)
+            assert np.array_equal(got, expected - expected.sum(axis=0, keepdims=True))
+
+
+def _of(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if extent == 1 else size for extent, size in zip(shape, chunks, strict=True))

@@ -66,7 +66,7 @@ def test_open_raw(tmp_path: Path) -> None:
 
 def test_what_cannot_be_opened(npy: Make, tmp_path: Path) -> None:
     path = npy(4)
-    with pytest.raises(ValueError, match="mode='w' is neither 'r' nor 'r\\+'; oo.create"):
+    with pytest.raises(ValueError, match=r"mode='w' is neither 'r' nor 'r\+'; oo.create"):
         oo.open(path, "w")
     with pytest.raises(TypeError, match="dtype= is missing"):
         oo.open(path, shape=4)
@@ -105,7 +105,7 @@ def test_close(npy: Make) -> None:
         lambda: x.__enter__(),
     ]
     for use in uses:
-        with pytest.raises(oo.ClosedError, match="array-1.npy .* was closed; open it again"):
+        with pytest.raises(oo.ClosedError, match=r"array-1.npy .* was closed; open it again"):
             use()
     x.close()
 
@@ -457,7 +457,7 @@ def test_store_to_a_path(npy: Make, tmp_path: Path, anywhere: str) -> None:
     assert np.load(target).tolist() == (np.load(path) + 0.5).tolist()
     assert y.compute().tolist() == np.load(target).tolist()
     before = target.read_bytes()
-    with pytest.raises(FileExistsError, match="overwrite=True.*out.npy"):
+    with pytest.raises(FileExistsError, match=r"overwrite=True.*out.npy"):
         x.store(target)
     assert target.read_bytes() == before
     again = x.store(target, overwrite=True)

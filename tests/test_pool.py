@@ -56,7 +56,9 @@ class Bench:
         access = Access(self.x.layout, Gather(grid, (0,)))
         node = Operand(Input(0, grid), (0,))
         dtypes = (np.dtype("i8"),)
-        call = Call(function, "block", (node,), {}, grid, grid.chunks, dtypes, "function", ("block_id",))
+        call = Call(
+            function, "block", (node,), {}, grid, grid.chunks, dtypes, "function", ("block_id",)
+        )
         program: Any = Program((call,), (None,), (None,))
         if self.pool.separate:
             program = pack(program, lambda array: pytest.fail("nothing is large here"))

@@ -296,7 +296,9 @@ def test_any_kind_of_function_reaches_the_workers(function):
 
 def test_a_module_that_is_not_on_the_path_travels_by_value(tmp_path):
     path = tmp_path / "elsewhere.py"
-    path.write_text("K = 5\ndef times(block):\n    return helper(block)\ndef helper(b):\n    return b * K\n")
+    path.write_text(
+        "K = 5\ndef times(block):\n    return helper(block)\ndef helper(b):\n    return b * K\n"
+    )
     spec = importlib.util.spec_from_file_location("elsewhere", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["elsewhere"] = module
@@ -384,7 +386,11 @@ def test_warnings_come_once_each_with_a_block():
     with pytest.warns() as caught:
         numbers(8, 1).map_blocks(warns, dtype="f8").compute()
     texts = sorted(str(one.message).partition(" (block (")[0] for one in caught)
-    assert texts == ["beware", "divide by zero encountered in log", "invalid value encountered in log"]
+    assert texts == [
+        "beware",
+        "divide by zero encountered in log",
+        "invalid value encountered in log",
+    ]
     assert all(" (block (" in str(one.message) for one in caught)
     assert {one.category for one in caught} == {DeprecationWarning, RuntimeWarning}
     assert all(one.filename == __file__ for one in caught)
@@ -539,7 +545,10 @@ def test_same_bits_on_every_pool(npy, tmp_path):
             assert stored.shape == (700, 301)
             found[scheduler] = [
                 (tmp_path / f"{scheduler}.npy").read_bytes(),
-                *(np.asarray(part).tobytes() for part in oo.compute(x.sum(), y.mean(axis=0), z.var(), y)),
+                *(
+                    np.asarray(part).tobytes()
+                    for part in oo.compute(x.sum(), y.mean(axis=0), z.var(), y)
+                ),
             ]
     assert found["serial"] == found["threads"]
     assert found["serial"] == found["processes"]

@@ -116,19 +116,19 @@ def test_our_own_package_is_found_before_another_of_its_name(tmp_path):
     assert run(tmp_path, "script.py") == (ANSWER, "", 0)
 
 
+IN_A_THREAD = """
+import threading, time
+def slowly():
+    with oo.options(workers=1, scheduler='processes', progress=False):
+        x.map_blocks(lambda b: (time.sleep(0.2), b)[1], dtype='i8').compute()
+threading.Thread(target=slowly).start()
+time.sleep(0.1)
+"""
 ENDS = {
     "with an exception": ("raise SystemExit(4)", 4),
     "by os._exit": ("import os; os._exit(5)", 5),
     "with a pool of threads too": ("x.sum().compute(scheduler='threads', workers=2)", 0),
-    "while a thread runs": (
-        "import threading, time\n"
-        "def slowly():\n"
-        "    with oo.options(workers=1, scheduler='processes', progress=False):\n"
-        "        x.map_blocks(lambda b: (time.sleep(0.2), b)[1], dtype='i8').compute()\n"
-        "threading.Thread(target=slowly).start()\n"
-        "time.sleep(0.1)",
-        0,
-    ),
+    "while a thread runs": (IN_A_THREAD, 0),
 }
 
 
@@ -208,7 +208,11 @@ def test_workers_do_not_outlive_the_parent(number, how, tmp_path):
 def test_workers_do_not_outlive_a_parent_that_has_other_children(tmp_path):
     # A forked child holds copies of the parent's descriptors, unless they are closed there.
     text = LONG.replace("HOW", "time.sleep(0.05)").replace(
-        '    x.map_blocks(slow', "    if os.fork() == 0:\n        time.sleep(20)\n        os._exit(0)\n    x.map_blocks(slow"
+        "    x.map_blocks(slow",
+        "    if os.fork() == 0:\n"
+        "        time.sleep(20)\n"
+        "        os._exit(0)\n"
+        "    x.map_blocks(slow",
     )
     process = start(tmp_path, "-c", text)
     assert process.stdout is not None
@@ -276,7 +280,9 @@ def test_runs_go_on_after_ctrl_c(tmp_path):
 
 
 def test_output_that_nobody_reads_any_more(tmp_path):
-    text = PLAIN.replace("def __call__(self, block):", "def __call__(self, block):\n        print('x' * 9999)")
+    text = PLAIN.replace(
+        "def __call__(self, block):", "def __call__(self, block):\n        print('x' * 9999)"
+    )
     process = start(tmp_path, "-c", text)
     assert process.stdout is not None
     process.stdout.readline()

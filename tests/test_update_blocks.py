@@ -431,14 +431,12 @@ def test_something_that_is_no_function(npy: Make, refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("durability", ["process", "machine"])
-def test_a_durability_that_needs_a_journal(
-    npy: Make, refused: Refused, durability: str
-) -> None:
+def test_a_durability_that_needs_a_journal(npy: Make, refused: Refused, durability: str) -> None:
     path = npy(4)
     with oo.options(durability=durability):
         refused(
             NotImplementedError,
-            f'durability=\'{durability}\' .* needs a journal.*durability="none"',
+            f"durability='{durability}' .* needs a journal.*durability=\"none\"",
             path,
             times,
             oo.open(path, "r+"),
@@ -469,9 +467,9 @@ def test_a_halo_on_what_is_changed(npy: Make) -> None:
     source = oo.open(npy((8, 4)), "r+").layout
     assert source is not None
     grid = Grid(((2, 2, 2, 2), (4,)))
-    halo = Access(source, Halo(((1, 1), (0, 0)), "none"))
+    halo = Access(source, Halo(((1, 1), (0, 0)), ("none", "none")))
     stage = Stage(None, grid, (halo,), (Blocks(source, grid),), repeat="never", label="smooth")
-    with pytest.raises(oo.OverlapError, match="smooth: a halo on .* updated in place"):
+    with pytest.raises(oo.OverlapError, match=r"smooth: a halo on .* updated in place"):
         validate(Plan((stage,)), budget=1 << 30)
 
 

@@ -272,7 +272,8 @@ def _engine_for(node: Node) -> tuple[Engine, Stage]:
         if hasattr(access.source, "file")
     }
     files = [(key, open_regular(key.path), False) for key in keys.values()]
-    job = Job(0, replace(stage, kernel=None, writes=()), None, (), "stream", np.geterr())
+    alone = replace(stage, kernel=None, writes=())
+    job = Job(0, alone, None, (), "stream", errstate=np.geterr())
     engine = Engine(job, Files(files))
     engine.bind(replace(stage.kernel, codes=()))
     return engine, stage

@@ -180,7 +180,7 @@ class ReduceNode:
             As NumPy does for a wrong axis, or a dtype that cannot be reduced, as far as known.
         """
 
-        make = partial(make_reduction, name, order=source.order, **parameters)
+        make = partial(_make_reduction, name, {"order": source.order, **parameters})
         dtype = source.dtypes[0] if source.dtypes is not None else np.dtype(np.float64)
         if any(map(math.isnan, source.shape)):
             raise ValueError(f"{name}: the shape of the array is not known: {source.shape}")
@@ -206,6 +206,12 @@ class ReduceNode:
 
     def result(self, stage: int, write: int) -> Result:
         return Result(stage, write, self.shape, self.reduction.out_dtype)
+
+
+def _make_reduction(
+    name: str, parameters: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Any:
+    return make_reduction(name, shape, dtype, **parameters)
 
 
 Node = StoredNode | MemoryNode | MapNode | PickNode | ReduceNode

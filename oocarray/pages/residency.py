@@ -1,4 +1,4 @@
-"""Decides which pages a run keeps, how much it has in flight, and what may be dropped; pure numbers.
+"""Decides which pages a run keeps, how much is in flight, what may be dropped; pure numbers.
 
 Nothing here touches a page: the worker populates, the coordinator drops, both as told.
 """
@@ -15,7 +15,7 @@ from ..units import format_bytes
 __all__ = ["FOLIO", "Finished", "Residency", "choose_residency", "work_unit"]
 
 FOLIO = 2 << 20
-"""Largest piece in which Linux caches a file: pages at a block's edge share one with the neighbour."""
+"""Largest piece in which Linux caches a file: at a block's edge two blocks share one."""
 
 SMALLEST_UNIT, LARGEST_UNIT = 256 << 10, 64 << 20
 """Below, the message costs more than the work; above, more in flight gains nothing."""

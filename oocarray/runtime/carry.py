@@ -38,7 +38,7 @@ _packing = threading.Lock()
 Array = np.ndarray[Any, Any]
 
 
-class _Packer(cloudpickle.CloudPickler):
+class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
     def __init__(self, stream: io.BytesIO, address: Callable[[Array], Any]) -> None:
         super().__init__(stream, protocol=5)
         self._address = address

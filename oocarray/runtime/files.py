@@ -55,10 +55,23 @@ class KeptWindows:
             self._forget(next(iter(self._windows)))
         return known[1]
 
-    def prune(self) -> None:
-        """Let go of the files that nobody can open any more."""
-        for key, (fd, _) in list(self._windows.items()):
-            if os.fstat(fd).st_nlink == 0:
+    def prune(self, wanted: Iterable[FileKey], spare: int) -> None:
+        """Let go of what the next run cannot use or has no room for.
+
+        Parameters
+        ----------
+        wanted : iterable of FileKey
+            Files of the next run: these stay.
+        spare : int
+            Bytes that others may have, the latest used first; those that nobody can open any
+            more (unlinked) have none.
+        """
+        keep = {(key.dev, key.ino) for key in wanted}
+        for key, (fd, window) in reversed(list(self._windows.items())):
+            if key[0] in keep:
+                continue
+            spare -= window.length
+            if spare < 0 or os.fstat(fd).st_nlink == 0:
                 self._forget(key)
 
     def clear(self) -> None:
@@ -67,8 +80,8 @@ class KeptWindows:
             self._forget(key)
 
     def _forget(self, key: tuple[FileId, int, int]) -> None:
-        fd, window = self._windows.pop(key)
-        window.release()
+        # The window itself may still be in a run's hands: it ends with the last who holds it.
+        fd, _ = self._windows.pop(key)
         os.close(fd)
 
 

@@ -28,6 +28,8 @@ class Job:
     files: tuple[tuple[FileKey, bool], ...]
     """Files in the order in which their descriptors come; whether each is for writing."""
     policy: Literal["resident", "stream"]
+    spare: int = 0
+    """Bytes of mappings from earlier runs that may stay beside those of this one."""
     errstate: Mapping[str, Any] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     """The coordinator's ``sys.path``: modules are found by name."""

@@ -163,7 +163,7 @@ class Loop:
 
     def _open(self, job: Job, fds: list[int]) -> Engine | None:
         if self.kept is not None:
-            self.kept.prune()
+            self.kept.prune((key for key, _ in job.files), job.spare)
         keys: list[tuple[FileKey, int, bool]] = [
             (key, fd, writable) for (key, writable), fd in zip(job.files, fds, strict=True)
         ]

@@ -88,7 +88,9 @@ class _Coordinator:
         observers: Sequence[Observer],
     ) -> None:
         self.plan, self.limits, self.pool, self.observers = plan, limits, pool, observers
-        self.residency: Residency = choose_residency(distinct_bytes(plan), limits.memory)
+        distinct = distinct_bytes(plan)
+        self.residency: Residency = choose_residency(distinct, limits.memory)
+        self.spare = max(limits.memory - distinct, 0)
         self.results: dict[tuple[int, int], Array] = {}
         self._opened = opened
         self.repeat = Repeater()

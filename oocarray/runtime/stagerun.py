@@ -61,6 +61,7 @@ class Coordinator(Protocol):
     limits: Limits
     pool: Pool
     residency: Residency
+    spare: int
     held: int
     repeat: Repeater
 
@@ -171,6 +172,7 @@ class StageRun:
             kernel=kernel,
             files=self.files.keys,
             policy=self.policy,
+            spare=self.coordinator.spare,
             errstate=np.geterr(),
             path=tuple(sys.path),
             folder=_folder(),

@@ -1,4 +1,4 @@
-"""Finds the file behind a `numpy.memmap` or a view of one; it opens and maps nothing."""
+"""From a `numpy.memmap` to its place in a file and back; it reads no data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .layout import FileKey, Strided
 
-__all__ = ["layout_of"]
+__all__ = ["as_memmap", "layout_of"]
 
 
 def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
@@ -44,6 +44,30 @@ def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
     if array.size and not 0 <= start < stop <= key.size:
         return None
     return layout
+
+
+def as_memmap(layout: Strided, mode: str) -> np.memmap[Any, Any]:
+    """Map an array as plain `numpy.memmap`.
+
+    Raises
+    ------
+    ValueError
+        It has no elements: nothing can be mapped.
+    """
+    path, order = layout.file.path, layout.contiguous
+    if not layout.size:
+        raise ValueError(f"{path}: an array without elements cannot be mapped")
+    how: Any = mode
+    if order:
+        return np.memmap(path, layout.dtype, how, layout.offset, layout.shape, order)  # type: ignore[call-overload,no-any-return]
+    start, stop = layout.span()
+    raw: Any = np.memmap(path, np.uint8, how, start, (stop - start,))
+    view: Any = np.ndarray.__new__(
+        np.memmap, layout.shape, layout.dtype, raw, layout.offset - start, layout.strides
+    )
+    view._mmap, view.filename, view.mode = raw._mmap, raw.filename, raw.mode
+    view.offset = layout.offset
+    return view  # type: ignore[no-any-return]
 
 
 def _is_root(array: Any) -> bool:

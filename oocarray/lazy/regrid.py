@@ -1,0 +1,68 @@
+"""Gives stored data another grid of blocks, and warns of one that reads pages many times over."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ..amplification import read_amplification
+from ..chunking import LEAF_BYTES, normalize_chunks, suggest_chunks
+from ..errors import GridWarning
+from ..grid import Grid
+from .expr import MemoryNode, StoredNode
+
+__all__ = ["regrid"]
+
+_warned: set[Any] = set()
+_WORST_AMPLIFICATION = 4.0
+"""Reading every page so many times over is worth a warning."""
+
+
+def regrid(
+    node: StoredNode | MemoryNode, chunks: Any, stacklevel: int = 4
+) -> StoredNode | MemoryNode:
+    """Return the same data with another grid; None and "auto" leave it free.
+
+    Parameters
+    ----------
+    node : StoredNode or MemoryNode
+    chunks : optional
+        In any of dask's spellings.
+    stacklevel : int
+        How far up the warning's place is, as of `warnings.warn`.
+
+    Warns
+    -----
+    GridWarning
+        Once per file and grid: names the factor, and a grid that reads each page once.
+    """
+    chosen = None
+    if chunks is not None and not (isinstance(chunks, str) and chunks == "auto"):
+        assert node.dtypes is not None
+        order: Any = node.order
+        chosen = normalize_chunks(chunks, node.shape, node.dtypes[0].itemsize, order, node.chunks)
+    if isinstance(node, MemoryNode):
+        return MemoryNode(node.array, chosen)
+    fresh = StoredNode(node.source, chosen)
+    # Of so few pages it does not matter how often they are read.
+    if chosen is not None and node.source.nbytes >= LEAF_BYTES:
+        _warn_of_pages(fresh, stacklevel + 1)
+    return fresh
+
+
+def _warn_of_pages(node: StoredNode, stacklevel: int) -> None:
+    source = node.source
+    order: Any = source.order
+    factor = read_amplification(Grid(node.chunks), source.itemsize, order)
+    key = source.file.path, source.shape, node.chunks
+    if factor < _WORST_AMPLIFICATION or key in _warned:
+        return
+    _warned.add(key)
+    better = suggest_chunks(source.shape, source.itemsize, order)
+    shapes = [tuple(max(sizes, default=0) for sizes in cut) for cut in (node.chunks, better)]
+    warnings.warn(
+        f"{source.file.path}: blocks of {shapes[0]} read each page of the file {factor:.1f} times "
+        f"over; chunks={shapes[1]} reads it once",
+        GridWarning,
+        stacklevel=stacklevel,
+    )
