@@ -19,7 +19,7 @@ _WORST_AMPLIFICATION = 4.0
 
 
 def regrid(
-    node: StoredNode | MemoryNode, chunks: Any, stacklevel: int = 4
+    node: StoredNode | MemoryNode, chunks: Any, stacklevel: int = 3
 ) -> StoredNode | MemoryNode:
     """Return the same data with another grid; None and "auto" leave it free.
 
