@@ -1,4 +1,4 @@
-"""The channel between processes: frames whole or not at all, descriptors with them, nothing else."""
+"""The channel between processes: frames whole or not at all, with their descriptors."""
 
 from __future__ import annotations
 

@@ -440,9 +440,9 @@ def test_workers_compile_nothing(npy: Make) -> None:
         expected = np.load(path) - 4.0 * np.load(path.with_name("array-2.npy"))
         assert result.compute().tolist() == expected.tolist()
         assert result.sum().compute() == expected.sum()
+        assert set(forbidding.compute().ravel()) == set(pids.ravel())
         with pytest.raises((oo.KernelError, oo.BlockFailedError), match="compil"):
             oo.map_blocks(direct, x, dtype="f8").compute()
-        assert set(forbidding.compute().ravel()) == set(pids.ravel())
     close_pools()
 
 

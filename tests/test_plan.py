@@ -1,4 +1,4 @@
-"""Plans written down by hand, validated and not run: what they can say, and each refusal by name."""
+"""Plans written down by hand, validated and not run: what they can say, what is refused."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_z_score(file):
     # The pass that needs the results is not before the one that makes them.
     with pytest.raises(PlanError, match="does not wait for it"):
         validate(Plan((moments, replace(scores, after=()))), budget=MiB)
-    with pytest.raises(PlanError, match="stage 0 .* waits for stage 0, which is not before it"):
+    with pytest.raises(PlanError, match=r"stage 0 .* waits for stage 0, which is not before it"):
         validate(Plan((scores, moments)), budget=MiB)
     with pytest.raises(PlanError, match="waits for stage 7"):
         validate(Plan((replace(moments, after=(7,)), scores)), budget=MiB)
@@ -409,7 +409,9 @@ def test_outputs_in_two_fields_do_not_overlap(file):
 
 def test_two_stages_without_an_order_on_the_same_bytes(file):
     x, y = file(SHAPE), file(SHAPE)
-    with pytest.raises(OverlapError, match="copy changes .*file1.npy, which copy of the same run"):
+    with pytest.raises(
+        OverlapError, match=r"copy changes .*file1\.npy, which copy of the same run"
+    ):
         validate(Plan((copying(x, y), copying(x, y))), budget=MiB)
     with pytest.raises(OverlapError, match="neither waits for the other"):
         validate(Plan((copying(x, y), copying(y, x))), budget=MiB)
@@ -520,8 +522,8 @@ def test_writes_that_do_not_fit_the_grid(file):
     other = Grid([(50, 50), (50,)])
     with pytest.raises(PlanError, match=r"\(4, 1\) items write \(2, 1\) blocks"):
         validate(Plan((replace(copying(x), writes=(Blocks(x, other),)),)), budget=MiB)
+    uneven = Partials(make_reduction("sum", SHAPE, F8), Grid([(40, 40, 20), (50,)]))
     with pytest.raises(PlanError, match="items are not unions of leaves"):
-        uneven = Partials(make_reduction("sum", SHAPE, F8), Grid([(40, 40, 20), (50,)]))
         validate(Plan((replace(copying(x), writes=(uneven,)),)), budget=MiB)
 
 

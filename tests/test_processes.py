@@ -1,4 +1,4 @@
-"""Runs on real worker processes: how they are told, how they die, what they leave; it uses no stand-ins."""
+"""Runs on real worker processes: how they are told, how they die, what they leave behind."""
 
 from __future__ import annotations
 
@@ -321,7 +321,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_any_block(tmp_path)
         with lock:
             return block
 
-    with pytest.raises(TypeError, match="holds_a_lock cannot be sent to worker processes.*lock"):
+    with pytest.raises(TypeError, match=r"holds_a_lock cannot be sent to worker processes.*lock"):
         numbers(4, 2).map_blocks(holds_a_lock, dtype="i8").compute()
     assert not called.exists()
 

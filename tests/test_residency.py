@@ -1,4 +1,4 @@
-"""What is kept in memory, what is let go, who takes which task: the numbers, and the pages themselves."""
+"""What is kept in memory, what is let go, who takes which task; it runs no plan."""
 
 from __future__ import annotations
 

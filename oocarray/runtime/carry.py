@@ -195,6 +195,8 @@ def _importable(module: ModuleType) -> bool:
     ``importlib.util.find_spec`` would answer from ``sys.modules``, which is ours alone.
     """
     package, _, _ = module.__name__.rpartition(".")
+    if module.__name__.startswith(__name__.partition(".")[0] + "."):
+        return True  # our own: the workers run the same package
     parent = sys.modules.get(package) if package else None
     if package and (parent is None or not _importable(parent)):
         return False

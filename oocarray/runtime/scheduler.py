@@ -19,6 +19,7 @@ from ..estimate import distinct_bytes
 from ..pages.residency import Residency, choose_residency
 from ..plan import Access, Blocks, Event, InMemory, Partials, Plan, Result, Scratch, Stage
 from ..storage.layout import FileKey, Strided
+from ..storage.memmaps import layout_of
 from ..validate import validate
 from .files import reopen
 from .forwarding import Repeater
@@ -177,7 +178,10 @@ class _Coordinator:
         return Blocks(shared.strided, write.grid)
 
     def address(self, array: Array) -> Strided:
-        """Put an array where workers see it, once per run."""
+        """Say where workers see an array: in its file if it is mapped, else put in memory once."""
+        mapped = layout_of(array) if array.size else None
+        if mapped is not None:
+            return mapped
         known = self._shared.get(id(array))
         if known is None:
             known = self._shared[id(array)] = array, share(array)

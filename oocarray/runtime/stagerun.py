@@ -211,6 +211,9 @@ class StageRun:
                     break
                 messages = self.pool.wait(0.2)
                 self._hear(messages)
+                if self.failure is not None and not self.stopped:
+                    # Blocks that are half updated had better be finished.
+                    self._stop(_GRACE_SECONDS if self.stage.in_place else 0.5)
                 if not messages:
                     # Observers learn that time goes by, however long one block takes.
                     self.coordinator.tell(Advanced(self.number, 0, 0))
@@ -283,7 +286,6 @@ class StageRun:
         """Remember the first failure and stop; the others follow from it, or will come again."""
         if self.failure is None and failure is not None:
             self.failure = raised_error(failure)
-        self._stop_once()
 
     def _died(self, death: Died) -> None:
         held = self.outstanding[death.worker]
@@ -292,12 +294,6 @@ class StageRun:
         error = death_error(death, self.stage, self.job_number, held)
         held.clear()
         self.failure = self.failure or error
-        self._stop_once()
-
-    def _stop_once(self) -> None:
-        if not self.stopped:
-            # Blocks that are half updated had better be finished.
-            self._stop(_GRACE_SECONDS if self.stage.in_place else 0.5)
 
     def _stop(self, grace: float) -> None:
         """Run no more tasks; wait for those that run, then end their workers."""
