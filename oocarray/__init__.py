@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Store, compute, map_blocks, reduction, store, update_blocks
     from .config import options
     from .core import Array
     from .errors import (
@@ -31,15 +30,17 @@ if TYPE_CHECKING:
     from .functions import all, any, count_nonzero, mean, prod, std, sum, var
     from .histograms import histogram
     from .jit import kernel
+    from .mapping import map_blocks, update_blocks
     from .nanfunctions import nanmean, nanprod, nanstd, nansum, nanvar
     from .opening import create, from_array, open
+    from .reducing import reduction
+    from .storing import Store, compute, store
 
 __version__ = "0.1.0"
 
 # Where each public name lives.  They are imported when first asked for: a script that imports
 # the package pays for what it uses, and the server of worker processes for next to nothing.
 _HOMES = {
-    "api": "Store compute map_blocks reduction store update_blocks",
     "config": "options",
     "core": "Array",
     "errors": (
@@ -51,8 +52,11 @@ _HOMES = {
     "functions": "all any count_nonzero mean prod std sum var",
     "histograms": "histogram",
     "jit": "kernel",
+    "mapping": "map_blocks update_blocks",
     "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
     "opening": "create from_array open",
+    "reducing": "reduction",
+    "storing": "Store compute store",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

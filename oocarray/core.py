@@ -6,16 +6,15 @@ import math
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends import mapped
 from .config import merged
 from .errors import BudgetError, ClosedError
 from .grid import Chunks, Coords
 from .lazy.expr import MapNode, MemoryNode, Node, ReduceNode, StoredNode
-from .lazy.lower import Root
+from .lazy.graph import Root
 from .lazy.regrid import regrid
 from .methods import Reductions
 from .pages.mapping import Window
@@ -24,6 +23,9 @@ from .storage.files import open_regular
 from .storage.layout import Strided
 from .storage.memmaps import as_memmap
 from .units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from .backends.mapped import BlockTrial
 
 __all__ = ["Array", "node_of"]
 
@@ -79,6 +81,8 @@ class Array(Reductions):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype; of a function without ``dtype=`` it is learnt by calling it on block 0, once."""
+        from .backends import mapped
+
         mapped.learn_dtypes(self.node, merged({}))
         assert self._node.dtypes is not None
         return self._node.dtypes[0]
@@ -260,6 +264,8 @@ class Array(Reductions):
         """
         chosen = merged(options)
         self._check_fits(chosen.memory)
+        from .backends import mapped
+
         (result,) = mapped.evaluate([Root(self.node)], chosen)
         return result[()] if not result.shape else result
 
@@ -279,9 +285,9 @@ class Array(Reductions):
         self, target: Any, *, overwrite: bool = False, compute: bool = True, **options: Any
     ) -> Any:
         """Compute the array into a file or a writable array; see `oocarray.store`."""
-        from . import api
+        from .storing import store
 
-        return api.store(self, target, overwrite=overwrite, compute=compute, **options)
+        return store(self, target, overwrite=overwrite, compute=compute, **options)
 
     def explain(self, **options: Any) -> Any:
         """Return the plan: stages, passes, bytes, policy, memory; no data is read for it."""
@@ -291,13 +297,13 @@ class Array(Reductions):
 
     def map_blocks(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Apply a function to each block: ``oocarray.map_blocks(func, self, ...)``."""
-        from . import api
+        from .mapping import map_blocks
 
-        return api.map_blocks(func, self, *args, **kwargs)
+        return map_blocks(func, self, *args, **kwargs)
 
     def try_block(
         self, coords: Coords | int, func: Callable[..., Any] | None = None, *args: Any, **kw: Any
-    ) -> mapped.BlockTrial:
+    ) -> BlockTrial:
         """Make one block here and now, and say what it took.
 
         Parameters
@@ -326,6 +332,8 @@ class Array(Reductions):
             0 <= c < n for c, n in zip(at, array.numblocks, strict=True)
         ):
             raise IndexError(f"block {at} of an array with {array.numblocks} blocks")
+        from .backends import mapped
+
         return mapped.try_block(array.node, at)
 
     def _reduce(self, name: str, **parameters: Any) -> Array:

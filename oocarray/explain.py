@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .backends import mapped
 from .errors import PlanError
 from .estimate import distinct_bytes, item_cost, stage_bytes
-from .lazy.lower import Root
+from .lazy.graph import Root
 from .pages.residency import choose_residency
 from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Result, Scratch, Stage
 from .runtime.limits import room

@@ -26,8 +26,8 @@ FLOORS = (
     {"runtime", "observe", "bar", "held", "meter"},
     {"lazy"},
     {"backends"},
-    {"core", "api", "config", "explain", "methods", "opening", "__init__"}
-    | {"functions", "extremes", "nanfunctions", "histograms"},
+    {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain"}
+    | {"__init__", "functions", "extremes", "nanfunctions", "histograms"},
     {"cli", "reporting", "demo", "demochecks", "landscape", "__main__"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -518,6 +518,9 @@ def draws(block):
 
 def test_workers_draw_different_random_numbers():
     pools.close_pools()
+    # With kernels the server has loaded numba, and with that NumPy's generator.
+    with pools.Lease("processes", 2, kernels=True):
+        pass
     low, high = oo.map_blocks.options(nout=2)(
         lambda b: (time.sleep(0.05), *draws(b))[1:], numbers(6, 1), dtype="f8"
     )

@@ -12,7 +12,7 @@ from dask.array import reductions as dask_reductions
 
 import oocarray as oo
 from oocarray.backends import mapped
-from oocarray.lazy.lower import Root
+from oocarray.lazy.graph import Root
 from oocarray.plan import InMemory
 
 INDEX = ("argmin", "argmax", "nanargmin", "nanargmax")

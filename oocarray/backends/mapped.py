@@ -15,7 +15,8 @@ from ..errors import BlockMismatchError, DtypeError, PlanError
 from ..grid import Coords, Grid
 from ..jit import Kernel
 from ..lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
-from ..lazy.lower import Root, lower
+from ..lazy.graph import Root
+from ..lazy.lower import lower
 from ..lazy.split import split_blocks
 from ..observe import default_observers
 from ..plan import Options, Plan, Stage
@@ -24,7 +25,7 @@ from ..runtime.engine import Engine
 from ..runtime.files import Files
 from ..runtime.job import Job
 from ..runtime.limits import default_memory, default_workers
-from ..runtime.loop import failure_of
+from ..runtime.loop import add_place
 from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Draft
@@ -161,7 +162,8 @@ def try_block(node: Node, coords: Coords) -> BlockTrial:
             value = stage.kernel.values[0]
             block = np.array(engine._evaluator.value(value, coords))
         except Exception as error:
-            raise failure_of(error, coords, stage.grid).exception from None
+            add_place(error, coords, stage.grid)
+            raise
         seconds = time.perf_counter() - began
         read = sum(
             int(np.prod([part.stop - part.start for part in access.region(stage.grid, coords)]))
@@ -200,7 +202,8 @@ def _infer(
     except _Seen as seen:
         returned = seen.args[0]
     except Exception as error:
-        raise failure_of(error, coords, stage.grid).exception from None
+        add_place(error, coords, stage.grid)
+        raise
     finally:
         engine.close()
     results = returned if node.nout > 1 else (returned,)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ..chunking import auto_chunks
 from ..grid import Chunks
-from ..leaves import make_reduction
 from ..plan import Result
 from ..storage.layout import Strided
 from .blockmap import MapPlan
@@ -211,6 +210,8 @@ class ReduceNode:
 def _make_reduction(
     name: str, parameters: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Any:
+    from ..leaves import make_reduction
+
     return make_reduction(name, shape, dtype, **parameters)
 
 

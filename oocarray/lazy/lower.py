@@ -29,25 +29,23 @@ from ..plan import (
     Write,
 )
 from ..program import Call, Input, Operand, Pick, Program
-from ..storage.layout import Strided
 from .blockmap import block_info
 from .collect import Collect
 from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, whole_chunks
+from .graph import (
+    Root,
+    is_stored,
+    itemsize_of,
+    label_of,
+    level_of,
+    nested_reductions,
+    ones_like,
+    sizes_known,
+    sources_of,
+)
 from .passes import shared_passes
 
-__all__ = ["Root", "leaves_of", "lower", "nested_reductions"]
-
-
-@dataclass(eq=False)
-class Root:
-    """One thing that the caller wants made.
-
-    Without `target` the result is kept in memory and returned.
-    """
-
-    node: Node
-    target: Strided | InMemory | None = None
-    in_place: bool = False
+__all__ = ["leaves_of", "lower"]
 
 
 @dataclass(eq=False)
@@ -98,17 +96,17 @@ class _Lowering:
             if isinstance(root.node, ReduceNode) and root.target is None:
                 needed[id(root.node)] = root.node
         blocks = [root for root in self.roots if id(root.node) not in needed]
-        for level in range(1 + max((_level(r.node) for r in self.roots), default=0)):
+        for level in range(1 + max((level_of(r.node) for r in self.roots), default=0)):
             for root in blocks:
-                if not isinstance(root.node, ReduceNode) and _level(root.node) == level:
+                if not isinstance(root.node, ReduceNode) and level_of(root.node) == level:
                     self._place_blocks(root, level)
             # Computed arrays fix the grid of their pass; stored ones fit in with many.
             stored: dict[Any, list[ReduceNode]] = {}
             for reduce in needed.values():
-                if _level(reduce.source) != level:
+                if level_of(reduce.source) != level:
                     continue
-                if _is_stored(reduce.source):
-                    key = _sources(reduce.source), reduce.source.shape
+                if is_stored(reduce.source):
+                    key = sources_of(reduce.source), reduce.source.shape
                     stored.setdefault(key, []).append(reduce)
                 else:
                     grid = Grid(reduce.source.chunks)
@@ -144,11 +142,11 @@ class _Lowering:
 
     def _place_blocks(self, root: Root, level: int) -> None:
         node = root.node
-        known = _known(node.chunks)
-        grid = Grid(node.chunks if known else _ones(node.chunks))
+        known = sizes_known(node.chunks)
+        grid = Grid(node.chunks if known else ones_like(node.chunks))
         draft = None
         if not root.in_place:
-            draft = self._joined(grid, level, _sources(node))
+            draft = self._joined(grid, level, sources_of(node))
         if draft is None:
             draft = self._new(grid, level, node)
         value = self._value(draft, node, tuple(range(grid.ndim)), grid.chunks)
@@ -166,7 +164,7 @@ class _Lowering:
             self.placed.setdefault(id(node), (draft, len(draft.writes)))
         draft.writes.append(write)
         draft.values.append(value)
-        draft.labels.append(_label(node))
+        draft.labels.append(label_of(node))
 
     def _place_together(self, nodes: list[ReduceNode], level: int) -> None:
         """Place reductions of one stored array: in passes that are there, else in few new ones."""
@@ -178,7 +176,7 @@ class _Lowering:
             else:
                 self._place_reduction(node, draft)
         leaves = [leaves_of(node.source, node.reduction) for node in alone]
-        for shared, members in shared_passes(leaves, _itemsize(nodes[0].source)):
+        for shared, members in shared_passes(leaves, itemsize_of(nodes[0].source)):
             draft = self._new(_items(nodes[0].source, shared), level, nodes[0].source)
             for member in members:
                 self._place_reduction(alone[member], draft)
@@ -191,10 +189,10 @@ class _Lowering:
             if (
                 draft.level == level
                 and draft.repeat == "safe"
-                and draft.sources & _sources(source)
+                and draft.sources & sources_of(source)
                 and draft.grid.shape == leaves.shape
                 and leaves.refines(draft.grid)
-                and (_is_stored(source) or draft.grid == Grid(source.chunks))
+                and (is_stored(source) or draft.grid == Grid(source.chunks))
             ):
                 return draft
         return None
@@ -209,7 +207,7 @@ class _Lowering:
         draft.labels.append(node.name)
 
     def _new(self, grid: Grid, level: int, node: Node) -> _Draft:
-        self.drafts.append(_Draft(grid, level, _sources(node)))
+        self.drafts.append(_Draft(grid, level, sources_of(node)))
         return self.drafts[-1]
 
     def _joined(self, grid: Grid, level: int, sources: frozenset[int]) -> _Draft | None:
@@ -271,7 +269,7 @@ class _Lowering:
             form=node.form,  # type: ignore[arg-type]
             args=tuple(args),
             kwargs=node.kwargs,
-            grid=Grid(chunks if _known(chunks) else _ones(chunks)),
+            grid=Grid(chunks if sizes_known(chunks) else ones_like(chunks)),
             chunks=chunks,
             dtypes=node.dtypes,
             name=node.name,
@@ -279,47 +277,6 @@ class _Lowering:
             info=partial(block_info, node.plan, tuple(positions)),
             apart=node.apart,
         )
-
-
-def nested_reductions(node: Node) -> list[ReduceNode]:
-    """Reductions that must have ended before `node` can be made, innermost first."""
-    found: dict[int, ReduceNode] = {}
-
-    def visit(node: Node) -> None:
-        for child in _children(node):
-            visit(child)
-            if isinstance(child, ReduceNode):
-                found[id(child)] = child
-
-    visit(node)
-    return list(found.values())
-
-
-def _children(node: Node) -> list[Node]:
-    if isinstance(node, MapNode):
-        return node.nodes
-    if isinstance(node, PickNode):
-        return [node.call]
-    return [node.source] if isinstance(node, ReduceNode) else []
-
-
-def _level(node: Node) -> int:
-    """How many passes must be over before this node's own can begin."""
-    if isinstance(node, ReduceNode):
-        return _level(node.source) + 1
-    return max((_level(child) for child in _children(node)), default=0)
-
-
-def _sources(node: Node) -> frozenset[int]:
-    """The arrays that making this node reads in its own pass."""
-    if isinstance(node, StoredNode):
-        return frozenset([hash((node.source.file.dev, node.source.file.ino))])
-    if isinstance(node, MemoryNode):
-        return frozenset([id(node.array)])
-    if isinstance(node, ReduceNode):
-        return frozenset()
-    found = frozenset([id(node)] if isinstance(node, MapNode) else [])
-    return found.union(*(_sources(child) for child in _children(node)))
 
 
 def leaves_of(source: Node, reduction: Any) -> Grid:
@@ -330,7 +287,7 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
         return Grid(chunks)
     itemsize = source.dtypes[0].itemsize
     partial_itemsize = reduction.partial_dtype.itemsize
-    if _is_stored(source):
+    if is_stored(source):
         shape: tuple[int, ...] = source.shape
         cut = leaf_chunks(shape, reduction.axes, itemsize, source.order, partial_itemsize)  # type: ignore[arg-type]
         return Grid(cut)
@@ -343,27 +300,4 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
 def _items(source: Node, leaves: Grid) -> Grid:
     """Unions of leaves of a stored array to go through one by one: a block's worth each."""
     order: Any = source.order
-    return leaves.coarsen(max(BLOCK_BYTES // _itemsize(source), 1), order)
-
-
-def _itemsize(node: Node) -> int:
-    assert node.dtypes is not None
-    return max(node.dtypes[0].itemsize, 1)
-
-
-def _is_stored(node: Node) -> bool:
-    return not isinstance(node, (MapNode, PickNode))
-
-
-def _label(node: Node) -> str:
-    if isinstance(node, MapNode):
-        return node.name
-    return _label(node.call) if isinstance(node, PickNode) else "copy"
-
-
-def _known(chunks: Chunks) -> bool:
-    return all(size == size for sizes in chunks for size in sizes)
-
-
-def _ones(chunks: Chunks) -> Chunks:
-    return tuple(tuple(1 for _ in sizes) for sizes in chunks)
+    return leaves.coarsen(max(BLOCK_BYTES // itemsize_of(source), 1), order)

@@ -15,7 +15,8 @@ from ..estimate import item_cost
 from ..grid import Chunks
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, PickNode, ReduceNode
-from .lower import Root, leaves_of, lower
+from .graph import Root
+from .lower import leaves_of, lower
 
 __all__ = ["split_blocks", "splittable_axes"]
 

@@ -81,25 +81,26 @@ def moments(skip: bool) -> tuple[Function, Function]:
                 state[2, j] += (a - (s - z)) + (b - z)
                 state[1, j] = s
 
-    def merge(state, n, shift):  # type: ignore[no-untyped-def]
-        for j in range(n):
-            i = j + shift
-            total = state[0, j] + state[0, i]
-            part = state[0, i] / max(total, 1.0)
-            if state[0, j] == 0.0:
-                state[1, j] = state[1, i]
-                state[2, j] = state[2, i]
-            delta = (state[1, i] - state[1, j]) + (state[2, i] - state[2, j])
-            state[3, j] += state[3, i] + delta * delta * state[0, j] * part
-            state[0, j] = total
-            a = state[1, j]
-            b = delta * part
-            s = a + b
-            z = s - a
-            state[2, j] += (a - (s - z)) + (b - z)
-            state[1, j] = s
+    return update, _merge_moments
 
-    return update, merge
+
+def _merge_moments(state, n, shift):  # type: ignore[no-untyped-def]
+    for j in range(n):
+        i = j + shift
+        total = state[0, j] + state[0, i]
+        part = state[0, i] / max(total, 1.0)
+        if state[0, j] == 0.0:
+            state[1, j] = state[1, i]
+            state[2, j] = state[2, i]
+        delta = (state[1, i] - state[1, j]) + (state[2, i] - state[2, j])
+        state[3, j] += state[3, i] + delta * delta * state[0, j] * part
+        state[0, j] = total
+        a = state[1, j]
+        b = delta * part
+        s = a + b
+        z = s - a
+        state[2, j] += (a - (s - z)) + (b - z)
+        state[1, j] = s
 
 
 def histogram_walk(uniform: bool) -> Function:

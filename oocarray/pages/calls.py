@@ -96,9 +96,7 @@ def _raise(call: str, path: str | None = None) -> None:
 
 def map_nothing(length: int) -> int:
     """Reserve `length` bytes of addresses that nobody may touch; return where they begin."""
-    address = _mmap(
-        None, length, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0
-    )
+    address = _mmap(None, length, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
     if address in (None, ctypes.c_void_p(-1).value):
         _raise("mmap")
     return int(address)

@@ -22,7 +22,7 @@ from .engine import Engine, Prepared
 from .files import Files, KeptWindows
 from .job import Answer, Failure, Job
 
-__all__ = ["Loop", "failure_of"]
+__all__ = ["Loop", "add_place", "failure_of"]
 
 Command = tuple[Any, ...]
 
@@ -207,18 +207,21 @@ class Loop:
         )
 
 
-def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:
-    """Make an exception fit for travel: itself with a note that says where, and as text."""
-    where = ""
+def add_place(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> None:
+    """Add a note to an exception that says in which block it was raised."""
     if coords is not None and grid is not None:
         region = ", ".join(f"{part.start}:{part.stop}" for part in grid.region(coords))
-        where = f"in block {coords}, region [{region}]"
-        error.add_note(f"oocarray: {where}")
+        error.add_note(f"oocarray: in block {coords}, region [{region}]")
     if isinstance(error, ValueError) and "read-only" in str(error):
         error.add_note(
             "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
             "change the stored array itself with oo.update_blocks"
         )
+
+
+def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:
+    """Make an exception fit for travel: itself with a note that says where, and as text."""
+    add_place(error, coords, grid)
     text = "".join(traceback.format_exception(error))
     # The frames hold blocks of the run: a traceback kept alive would keep their pages mapped.
     linked: BaseException | None = error

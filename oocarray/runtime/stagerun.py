@@ -23,6 +23,7 @@ from ..leaves import PartialTree
 from ..pages.residency import FOLIO, Residency
 from ..plan import Advanced, Began, Ended, Event, Partials, Plan, Stage, Task
 from ..storage.layout import FileKey, Strided
+from ..storage.memmaps import layout_of
 from .carry import pack
 from .failures import death_error, raised_error
 from .forwarding import Repeater, least_level
@@ -136,7 +137,8 @@ class StageRun:
     # ---- before ----------------------------------------------------------------------------
 
     def _argument(self, array: Array) -> Strided:
-        strided = self.coordinator.address(array)
+        # A view of mapped pages is a file already: nothing is copied.
+        strided = layout_of(array) or self.coordinator.address(array)
         self.arguments.append(strided.file)
         return strided
 

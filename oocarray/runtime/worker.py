@@ -127,6 +127,7 @@ def main(sock: Channel, beat_fd: int, number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
         faulthandler.enable(file=2)
-    # Forked from one server, all workers would draw the same random numbers.
-    np.random.seed()
+    if "numpy.random" in sys.modules:
+        # Forked from one server, all workers would draw the same numbers.
+        np.random.seed()
     _Process(sock, beat_fd, number).run()

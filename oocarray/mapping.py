@@ -1,33 +1,24 @@
-"""The functions that make, run and store expressions; how they are run is decided below."""
+"""`map_blocks` and `update_blocks`: a function on blocks, as asked; it runs nothing itself."""
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
-from .backends import mapped
 from .config import merged
 from .core import Array, node_of
 from .errors import OverlapError
-from .jit import Kernel
+from .kernels.decorator import Kernel
 from .lazy.blockmap import MapPlan, Operand, plan_apart, plan_map, wants
 from .lazy.combined import Combined
-from .lazy.expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, cut_of
-from .lazy.lower import Root
-from .leaves import UserReduction
+from .lazy.expr import MapNode, Node, PickNode, ReduceNode, StoredNode, cut_of
+from .lazy.graph import Root
 from .opening import from_array
-from .plan import InMemory, Options
-from .storage.create import draft_npy, draft_raw
-from .storage.draft import Draft
-from .storage.layout import Strided
-from .storage.memmaps import layout_of
 
-__all__ = ["Store", "compute", "map_blocks", "reduction", "store", "update_blocks"]
+__all__ = ["map_blocks", "update_blocks"]
 
 _FORMS = ("block", "out", "udf")
 
@@ -79,8 +70,8 @@ class _MapBlocks:
         --------
         >>> x = from_array(np.arange(4.0), chunks=2)
         >>> low, high = map_blocks.options(nout=2)(lambda b: (b - 1, b + 1), x, dtype="f8")
-        >>> [a.tolist() for a in compute(low, high)]
-        [[-1.0, 0.0, 1.0, 2.0], [1.0, 2.0, 3.0, 4.0]]
+        >>> low.compute(), high.compute()
+        (array([-1.,  0.,  1.,  2.]), array([1., 2., 3., 4.]))
         >>> total = map_blocks.options(combine=np.add)(np.sum, x, drop_axis=0)
         >>> total.compute()
         np.float64(6.0)
@@ -268,7 +259,7 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
 
     Examples
     --------
-    >>> import tempfile
+    >>> import os, tempfile
     >>> from oocarray import create
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     x = create(os.path.join(folder, "x.npy"), 4, "f8", fill_value=1)
@@ -306,289 +297,9 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
             f"{call.name}: blocks of shape {array.shape} would be changed once for each block of "
             f"the larger shape {call.shape} of another argument"
         )
+    from .backends import mapped
+
     mapped.evaluate([Root(call, node.source, in_place=True)], options)
-
-
-def reduction(
-    x: Any,
-    chunk: Callable[..., Any],
-    aggregate: Callable[..., Any],
-    axis: Any = None,
-    keepdims: bool = False,
-    dtype: Any = None,
-    split_every: Any = None,
-    combine: Callable[..., Any] | None = None,
-    name: str | None = None,
-    out: None = None,
-    concatenate: bool = True,
-    output_size: int = 1,
-    meta: Any = None,
-    weights: None = None,
-) -> Array:
-    """Reduce an array by functions of your own; lazy, with dask's calling rules.
-
-    Parameters
-    ----------
-    x : Array
-    chunk : callable
-        ``chunk(block, axis=axis, keepdims=True)`` for each block.
-    aggregate : callable
-        ``aggregate(partial, axis=axis, keepdims=keepdims)`` on what is left in the end.
-    axis : int or tuple of int, optional
-        Axes to reduce; None for all.
-    keepdims : bool
-    dtype : dtype-like, optional
-        Of the result; default float64, or that of `meta`.
-    split_every : optional
-        Accepted; partial results are always combined two by two, in a fixed tree.
-    combine : callable, optional
-        As `aggregate`, with ``keepdims=True``, on two partial results joined along the first of
-        the axes (or in nested lists, without `concatenate`). Default: `aggregate`.
-    name : str, optional
-    concatenate : bool
-        Whether partial results are arrays to be joined.
-    out, output_size, weights
-        Only the defaults are supported.
-    meta : array, optional
-
-    Examples
-    --------
-    >>> x = from_array(np.arange(10.0), chunks=3)
-    >>> reduction(x, np.sum, np.sum, dtype="f8").compute()
-    np.float64(45.0)
-    """
-    if out is not None or weights is not None or output_size != 1:
-        raise NotImplementedError("reduction() supports no out=, weights= or output_size=")
-    array = x if isinstance(x, Array) else from_array(x)
-    node = array.node
-    dtypes = _dtypes(dtype, meta, 1) or (np.dtype(np.float64),)
-    given = range(array.ndim) if axis is None else axis
-    axes = normalize_axis_tuple(given, array.ndim, "axis")
-    make = functools.partial(
-        UserReduction,
-        axes=tuple(sorted(axes)),
-        chunk=chunk,
-        aggregate=aggregate,
-        combine_function=combine,
-        keepdims=keepdims,
-        concatenate=concatenate,
-        out_dtype=dtypes[0],
-    )
-    shape = make(node.shape, np.dtype(np.float64)).result_shape
-    return Array(ReduceNode(node, make, shape, name or _name(chunk)))
-
-
-class Store:
-    """A store that is still to be run; `compute` runs it, alone or together with others."""
-
-    def __init__(self, array: Array, target: Any, overwrite: bool, format: str | None) -> None:
-        self.array, self.target, self.overwrite, self.format = array, target, overwrite, format
-
-    def compute(self, **options: Any) -> Array:
-        """Run it and return the array that was written."""
-        (stored,) = compute(self, **options)
-        return stored  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"<oocarray.Store {self.array!r} -> {self.target}>"
-
-
-def store(
-    sources: Any,
-    targets: Any,
-    *,
-    overwrite: bool = False,
-    compute: bool = True,
-    format: str | None = None,
-    **options: Any,
-) -> Any:
-    """Compute arrays into files or writable arrays.
-
-    Parameters
-    ----------
-    sources : Array or sequence of Array
-    targets : path-like, Array, numpy.ndarray, or a sequence of these
-        A path makes a new file, which appears under its name when it is complete. A stored array
-        open with ``"r+"``, a memmap or an array in memory is filled in place.
-    overwrite : bool
-        Replace an existing file.
-    compute : bool
-        False: return something to hand to `oocarray.compute`, so that one pass does several
-        things.
-    format : {"npy", "raw"}, optional
-        Of new files; default by the ending.
-    **options
-        As of `oocarray.options`.
-
-    Returns
-    -------
-    Array or list of Array
-        What was written, open for reading.
-
-    Raises
-    ------
-    FileExistsError
-        A file exists, and `overwrite` is false.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     x = from_array(np.arange(4.0))
-    ...     y = store(x.map_blocks(np.sqrt), os.path.join(folder, "y.npy"))
-    ...     float(y.max().compute() ** 2)
-    2.9999999999999996
-    """
-    single = isinstance(sources, Array) or not isinstance(sources, Sequence)
-    pairs = [(sources, targets)] if single else list(zip(sources, targets, strict=True))
-    stores = [
-        Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format) for s, t in pairs
-    ]
-    if compute:
-        done = _compute(stores, merged(options))
-        return done[0] if single else list(done)
-    return stores[0] if single else stores
-
-
-def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
-    """Compute several things at once, in as few passes over the files as they allow.
-
-    Parameters
-    ----------
-    *args
-        Arrays, stores made with ``compute=False``, and tuples, lists and dicts of these; anything
-        else is returned as it is.
-    **options
-        As of `oocarray.options`.
-
-    Returns
-    -------
-    tuple
-        One entry per argument.
-
-    Examples
-    --------
-    >>> x = from_array(np.arange(5.0))
-    >>> compute(x.mean(), {"largest": x.max()})
-    (np.float64(2.0), {'largest': np.float64(4.0)})
-    """
-    return _compute(args, merged(options))
-
-
-def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
-    roots: list[Root] = []
-    drafts: list[Draft] = []
-
-    def visit(value: Any) -> Any:
-        """Replace what is to be computed by a function that gives its result afterwards."""
-        if isinstance(value, Array):
-            value._check_fits(options.memory)
-            number = sum(root.target is None for root in roots)
-            roots.append(Root(value.node))
-            return lambda: _scalar(results[number])
-        if isinstance(value, Store):
-            return _begin_store(value, roots, drafts, options)
-        if isinstance(value, dict):
-            inner = {key: visit(item) for key, item in value.items()}
-            return lambda: {key: item() for key, item in inner.items()}
-        if type(value) in (tuple, list):
-            items, kind = [visit(item) for item in value], type(value)
-            return lambda: kind(item() for item in items)
-        return lambda: value
-
-    results: list[Any] = []
-    try:
-        waiting = [visit(arg) for arg in args]
-    except BaseException:
-        for draft in drafts:
-            draft.discard()
-        raise
-    results.extend(mapped.evaluate(roots, options, drafts) if roots else [])
-    return tuple(item() for item in waiting)
-
-
-def _begin_store(
-    order: Store, roots: list[Root], drafts: list[Draft], options: Options
-) -> Callable[[], Any]:
-    """Prepare the target of a store; return what opens it afterwards."""
-    array, target = order.array, order.target
-    node = array.node
-    mapped.learn_dtypes(node, options)
-    if any(size != size for size in array.shape):
-        raise ValueError(
-            f"{array!r} has blocks of unknown size, which cannot be laid out in a file; give "
-            "map_blocks the sizes in chunks=, or compute() it"
-        )
-    if isinstance(node, ReduceNode) or _reads(node, target):
-        # A result is small: it is computed, then written. So is what is made of its own target.
-        (result,) = mapped.evaluate([Root(node)], options)
-        node = MemoryNode(np.asarray(result))
-        array = Array(node)
-    place: Strided | InMemory
-    if isinstance(target, (str, os.PathLike)):
-        from .opening import format_of
-
-        kind = format_of(target, order.format)
-        make = draft_npy if kind == "npy" else draft_raw
-        draft, place = make(target, array.shape, array.dtype, "C", order.overwrite)
-        drafts.append(draft)
-    else:
-        place = _place_of(target, array)
-    roots.append(Root(node, place))
-    if isinstance(place, InMemory):
-        return lambda: target
-    fresh, mode = place, "r" if isinstance(target, (str, os.PathLike)) else "r+"
-    return lambda: Array(StoredNode(_refreshed(fresh)), mode)
-
-
-def _reads(node: Any, target: Any) -> bool:
-    """Whether making a node reads the memory that its result goes to."""
-    if not isinstance(target, np.ndarray) or layout_of(target) is not None:
-        return False
-    if isinstance(node, MemoryNode):
-        return np.may_share_memory(node.array, target)
-    if isinstance(node, np.ndarray):
-        return np.may_share_memory(node, target)
-    if isinstance(node, PickNode):
-        return _reads(node.call, target)
-    if isinstance(node, MapNode):
-        return any(_reads(arg, target) for arg in (*node.args, *node.kwargs.values()))
-    return False
-
-
-def _place_of(target: Any, array: Array) -> Strided | InMemory:
-    """Where an existing array can take a result."""
-    if isinstance(target, np.ndarray):
-        found = layout_of(target)
-        place: Strided | InMemory = InMemory(target) if found is None else found
-        writable = bool(target.flags.writeable)
-    elif isinstance(target, Array) and isinstance(target.node, StoredNode):
-        place, writable = target.node.source, target.mode == "r+"
-    else:
-        raise TypeError(
-            f"cannot store into {type(target).__name__}; give a path, a stored array open with "
-            'mode="r+", or a NumPy array'
-        )
-    if not writable:
-        raise PermissionError(13, 'the target is open for reading; open it with mode="r+"')
-    if tuple(place.shape) != array.shape:
-        raise ValueError(f"the target has shape {place.shape}, the array {array.shape}")
-    if not np.can_cast(array.dtype, place.dtype, "same_kind"):
-        raise TypeError(f"cannot store {array.dtype} into {place.dtype} without losing its kind")
-    return place
-
-
-def _refreshed(place: Strided) -> Strided:
-    """The same layout, with the file's size and time as they are now."""
-    from dataclasses import replace
-
-    from .storage.filekey import FileKey
-
-    return replace(place, file=FileKey.of(place.file.path))
-
-
-def _scalar(result: Any) -> Any:
-    return result[()] if isinstance(result, np.ndarray) and not result.shape else result
 
 
 def _argument(value: Any) -> Any:
