@@ -83,4 +83,6 @@ def reduction(
         out_dtype=out_dtype,
     )
     shape = make(node.shape, np.dtype(np.float64)).result_shape
-    return Array(ReduceNode(node, make, shape, name or str(getattr(chunk, "__name__", "reduction"))))
+    return Array(
+        ReduceNode(node, make, shape, name or str(getattr(chunk, "__name__", "reduction")))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from oocarray.grid import Grid
 from oocarray.plan import Access, Blocks, Gather, Stage, Task
 from oocarray.program import Call, Input, Operand, Program
 from oocarray.runtime.carry import pack
+from oocarray.runtime.interrupts import Interrupts
 from oocarray.runtime.job import Answer, Died, Job
 from oocarray.runtime.pool import SerialPool, ThreadPool
 from oocarray.runtime.processes import ProcessPool
@@ -64,7 +66,16 @@ class Bench:
             program = pack(program, lambda array: pytest.fail("nothing is large here"))
         files = ((self.x.layout.file, False), (self.y.layout.file, True))
         stage = Stage(None, grid, (access,), (Blocks(self.y.layout, grid),))
-        job = Job(number, stage, program, files, policy, np.geterr(), tuple(sys.path), os.getcwd())
+        job = Job(
+            number,
+            stage,
+            program,
+            files,
+            policy,
+            errstate=np.geterr(),
+            path=tuple(sys.path),
+            folder=os.getcwd(),
+        )
         if cut is not None:
             os.truncate(self.x.layout.file.path, cut)
         fds = [os.open(key.path, os.O_RDWR if writes else os.O_RDONLY) for key, writes in files]
@@ -145,7 +156,8 @@ def test_every_task_is_answered_once(bench, policy):
     answers = bench.gather(tasks)
     bench.pool.finish()
     assert set(answers) == set(tasks)
-    assert not any(answer.cancelled or answer.failure for answer in answers.values())
+    assert [answer.failure.text for answer in answers.values() if answer.failure] == []
+    assert not any(answer.cancelled for answer in answers.values())
     assert all(answer.seconds > 0 and answer.kept_bytes == 0 for answer in answers.values())
     np.testing.assert_array_equal(bench.written(), EXPECTED)
 
@@ -265,3 +277,35 @@ def test_waiting_for_nothing_comes_back(bench):
 def test_a_pool_has_a_number_of_workers_that_can_be(size):
     with pytest.raises(ValueError, match=f"workers={size}: a pool has 1 to 256 workers"):
         ProcessPool(size)
+
+
+def test_ctrl_c_is_held_back_once():
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts() as interrupts:
+        interrupts.check()
+        os.kill(os.getpid(), signal.SIGINT)  # not here
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        interrupts.came = False
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        os.kill(os.getpid(), signal.SIGINT)  # never asked for: raised at the end
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        interrupts.came = False
+    with pytest.raises(KeyboardInterrupt), Interrupts(hold=False) as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not interrupts.came
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_sigint_handler_of_the_program_stays_in_force():
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert (seen, interrupts.came) == ([1], False)
+    finally:
+        signal.signal(signal.SIGINT, before)
