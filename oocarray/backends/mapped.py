@@ -68,7 +68,9 @@ def limits_of(options: Options) -> Limits:
     workers = default_workers() if options.workers is None else options.workers
     if workers < 1:
         raise ValueError(f"workers={workers}; at least 1 is needed")
-    return Limits(memory, 1 if options.scheduler == "serial" else workers, options.progress)
+    if options.scheduler == "serial":
+        workers = 1
+    return Limits(memory, workers, options.progress, options.durability != "none")
 
 
 def plan_of(

@@ -81,8 +81,13 @@ class StageFiles:
             for low, high in self._finished[file_id].add(start, stop, self.reach):
                 calls.drop_cached(self._fd_of[file_id], low, high - low)
 
-    def settle(self) -> None:
+    def settle(self, durable: bool) -> None:
         """At the end of a stage: see that all is written, and drop what is left of it.
+
+        Parameters
+        ----------
+        durable : bool
+            Wait until it is on the disk.
 
         Raises
         ------
@@ -91,11 +96,16 @@ class StageFiles:
         InputChangedError
             An input file changed since the stage began.
         """
+        for key, writable in self.keys:
+            if not writable or key.path == MEMORY:
+                continue
+            if durable:
+                # By a descriptor that was open all along: it has not missed an error.
+                os.fdatasync(self._fd_of[key.dev, key.ino])
+            elif self.stream:
+                # Folios that two blocks share may have been stored to after they were written.
+                calls.wait_written(self._fd_of[key.dev, key.ino], 0, 0)
         if self.stream:
-            for key, writable in self.keys:
-                if writable and key.path != MEMORY:
-                    # Folios that two blocks share may have been stored to after they were written.
-                    calls.wait_written(self._fd_of[key.dev, key.ino], 0, 0)
             for file_id, finished in self._finished.items():
                 for low, high in finished.all():
                     calls.drop_cached(self._fd_of[file_id], low, high - low)

@@ -53,6 +53,8 @@ class Limits:
     memory: int
     workers: int
     progress: bool | None = None
+    durable: bool = False
+    """Whether what is written must be on the disk when its stage ends."""
 
 
 class Coordinator(Protocol):
@@ -128,7 +130,7 @@ class StageRun:
                     self._loop()
                 finally:
                     self.pool.finish()
-            self.files.settle()
+            self.files.settle(self.limits.durable)
             ok = True
         finally:
             seconds = time.perf_counter() - self.began
