@@ -55,6 +55,8 @@ class Window:
         One-dimensional uint8 array of the mapped pages, shared; None once `release` was called.
     origin : int
         Position in the file of ``bytes[0]``.
+    populated : set of (int, int)
+        Byte ranges of the file that have been brought in once, for whoever keeps the window.
 
     Raises
     ------
@@ -62,12 +64,22 @@ class Window:
         The system has no room for the mapping, or the file cannot be mapped.
     """
 
-    __slots__ = ("__weakref__", "_address", "_finalizer", "bytes", "length", "origin", "writable")
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_finalizer",
+        "bytes",
+        "length",
+        "origin",
+        "populated",
+        "writable",
+    )
 
     def __init__(self, fd: int, start: int, stop: int, writable: bool = False) -> None:
         self.origin = start - start % calls.PAGE
         self.length = -(-max(stop - self.origin, 1) // calls.PAGE) * calls.PAGE
         self.writable = writable
+        self.populated: set[tuple[int, int]] = set()
         # Where address and position agree modulo 2 MiB the kernel can map a folio of that size
         # by one entry; the room for it is taken from addresses only, and guards besides.
         spare = _FOLIO if self.length >= _FOLIO else 0

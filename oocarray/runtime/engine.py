@@ -66,9 +66,15 @@ class _Reader:
         return self.whole[region] if region else self.whole[...]
 
     def bring(self, region: Region) -> None:
-        if self.stored is not None:
-            for start, stop in self.stored.runs(region):
-                self.files.bring(self.window, self.stored.file, start, stop, write=False)
+        """Bring the pages of a region in; of a mapping that stays, each range once."""
+        if self.stored is None:
+            return
+        for start, stop in self.stored.runs(region):
+            if not self.stream and (start, stop) in self.window.populated:
+                continue
+            self.files.bring(self.window, self.stored.file, start, stop, write=False)
+            if not self.stream:
+                self.window.populated.add((start, stop))
 
     def forget(self, region: Region) -> None:
         if self.stored is not None and self.stream:
@@ -160,7 +166,6 @@ class Engine:
                 raise AssertionError(f"scratch must have been laid out before the run: {write}")
         self._update = _updated(self.stage)
         self._updating: Block | None = None
-        self._warm: set[tuple[int, Region]] = set()
         self.item: int | None = None
         self.bind_error: BaseException | None = None
 
@@ -189,11 +194,7 @@ class Engine:
                     continue
                 for at in coords:
                     region = reader.access.region(self.stage.grid, at)
-                    if reader.stream:
-                        reader.bring(region)
-                    elif (number, _key(region)) not in self._warm:
-                        reader.bring(region)
-                        self._warm.add((number, _key(region)))
+                    reader.bring(region)
             for number, writer in self._writers.items():
                 if writer.stream:
                     writer.lend(coords, prepared.windows.setdefault(number, []))
@@ -326,10 +327,6 @@ def _whole_folios(window: Window) -> tuple[int, int]:
     first = window.origin - window.origin % FOLIO
     stop = window.origin + window.length
     return first, stop - stop % FOLIO - first
-
-
-def _key(region: Region) -> Any:
-    return tuple((part.start, part.stop) for part in region)
 
 
 def _merged(spans: list[Span]) -> list[Span]:

@@ -55,7 +55,7 @@ def pipeline(stage: Stage, memory: int, workers: int, policy: str) -> Pipeline:
     arrays = max(len(stage.reads) + blocks, 1)
     unit = work_unit(available, workers, arrays)
     # Enough tasks that all workers end together, even when the whole is small.
-    fair = max(stage.grid.size // (workers * 8), 1)
+    fair = max(stage.grid.size // (workers * 16), 1)
     fitting = available if policy == "resident" else unit * arrays
     per_task = max(min(fitting // item_bytes, fair, _MOST_ITEMS), 1)
     return Pipeline(item_bytes, per_task, available, workers)
