@@ -48,7 +48,7 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
       in memory at once: at most 7.63 MiB
     """
     limits = mapped.limits_of(options)
-    plan = mapped.plan_of(roots)
+    plan = mapped.plan_of(roots, limits, options)
     read = sum(stage_bytes(stage)[0] for stage in plan.stages)
     written = sum(stage_bytes(stage)[1] for stage in plan.stages)
     residency = choose_residency(distinct_bytes(plan), limits.memory)

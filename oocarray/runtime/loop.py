@@ -8,6 +8,7 @@ behind; a task that wrote nothing is answered at once by the kernel's thread.
 from __future__ import annotations
 
 import collections
+import os
 import queue
 import threading
 import traceback
@@ -19,7 +20,7 @@ from ..plan import Task
 from ..storage.layout import FileKey
 from .carry import unpack
 from .engine import Engine, Prepared
-from .files import Files, KeptWindows
+from .files import Files, KeptWindows, reopen
 from .job import Answer, Failure, Job
 
 __all__ = ["Loop", "add_place", "failure_of"]
@@ -165,7 +166,8 @@ class Loop:
         if self.kept is not None:
             self.kept.prune((key for key, _ in job.files), job.spare)
         keys: list[tuple[FileKey, int, bool]] = [
-            (key, fd, writable) for (key, writable), fd in zip(job.files, fds, strict=True)
+            (key, _own(fd, writable), writable)
+            for (key, writable), fd in zip(job.files, fds, strict=True)
         ]
         files = Files(keys, self.kept if job.policy == "resident" else None)
         try:
@@ -217,6 +219,14 @@ def add_place(error: BaseException, coords: tuple[int, ...] | None, grid: Grid |
             "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
             "change the stored array itself with oo.update_blocks"
         )
+
+
+def _own(fd: int, writable: bool) -> int:
+    """Trade a descriptor that came for one of our own: each opening learns of write errors once."""
+    try:
+        return reopen(fd, writable)
+    finally:
+        os.close(fd)
 
 
 def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:
