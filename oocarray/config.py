@@ -14,6 +14,8 @@ from .units import parse_bytes
 __all__ = ["current", "merged", "options"]
 
 _NAMES = tuple(field.name for field in fields(Options))
+MAX_WORKERS = 256
+"""As many as a pool of processes has room for; of threads more than that helps nobody."""
 _DURABILITIES = ("none", "process", "machine")
 _current: contextvars.ContextVar[Options | None] = contextvars.ContextVar(
     "oocarray_options", default=None
@@ -29,7 +31,7 @@ class options:
         Bytes that a run may hold over all its processes, such as ``"512 MiB"``. Default: half of
         what the machine and its control groups have room for.
     workers : int, optional
-        Worker processes or threads. Default: the processors this process may use.
+        Worker processes or threads, at most 256. Default: the processors this process may use.
     scheduler : {"processes", "threads", "serial"}, optional
         Default: processes.
     durability : {"none", "process", "machine"}, optional
@@ -118,9 +120,13 @@ def _value(name: str, value: Any) -> Any:
     if name == "memory":
         return parse_bytes(value)
     if name == "workers":
-        count = int(value)
-        if count < 1 or count != float(value):
-            raise ValueError(f"workers={value!r}; at least 1 is needed")
+        try:
+            count = int(value)
+            whole = count == float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"workers={value!r} is not a whole number") from None
+        if not whole or not 1 <= count <= MAX_WORKERS:
+            raise ValueError(f"workers={value!r}; a whole number from 1 to {MAX_WORKERS} is needed")
         return count
     if name == "durability" and value not in _DURABILITIES:
         raise ValueError(f"durability={value!r} is none of {', '.join(_DURABILITIES)}")

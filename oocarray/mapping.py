@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import merged
 from .core import Array, node_of
-from .errors import OverlapError
+from .errors import DtypeError, OverlapError
 from .kernels.decorator import Kernel
 from .lazy.blockmap import MapPlan, Operand, plan_apart, plan_map, wants
 from .lazy.combined import Combined
@@ -315,8 +315,13 @@ def _dtypes(dtype: Any, meta: Any, nout: int) -> tuple[np.dtype[Any], ...] | Non
     if nout > 1 and isinstance(dtype, (list, tuple)):
         if len(dtype) != nout:
             raise ValueError(f"{len(dtype)} dtypes for nout={nout} outputs")
-        return tuple(np.dtype(part) for part in dtype)
-    return (np.dtype(dtype),) * nout
+        found = tuple(np.dtype(part) for part in dtype)
+    else:
+        found = (np.dtype(dtype),) * nout
+    for part in found:
+        if part.hasobject:
+            raise DtypeError(f"dtype={part} holds addresses, not data; give a plain dtype")
+    return found
 
 
 def _plan_joined(arrays: Sequence[Operand], **how: Any) -> tuple[MapPlan, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from .errors import FormatError
 from .lazy.expr import MemoryNode, StoredNode
 from .lazy.regrid import regrid
 from .storage.create import create_npy, create_raw
+from .storage.dtypes import plain_dtype, plain_shape
 from .storage.files import open_npy, open_raw, sniff
 from .storage.memmaps import layout_of
 
@@ -77,6 +78,9 @@ def open(
     if (shape is None) != (dtype is None):
         missing = "dtype" if dtype is None else "shape"
         raise TypeError(f"a raw array needs shape= and dtype=; {missing}= is missing")
+    if shape is None and (offset != 0 or order != "C"):
+        given = "offset=" if offset != 0 else "order="
+        raise TypeError(f"{given} is for raw arrays, with shape= and dtype=; .npy files say it")
     if shape is not None:
         source = open_raw(path, shape, dtype, offset, order, mode)
     elif sniff(path) == "npy":
@@ -141,6 +145,11 @@ def create(
     ('r+', [[7, 7, 7], [7, 7, 7]])
     """
     kind = format_of(path, format)
+    dtype = plain_dtype(dtype)
+    shape = plain_shape(shape, dtype.itemsize)
+    if chunks is not None:
+        # Chunks that do not fit are refused before there is a new file in place of the old one.
+        regrid(MemoryNode(np.broadcast_to(np.zeros((), dtype), shape)), chunks)
     make = create_npy if kind == "npy" else create_raw
     source = make(path, shape, dtype, order, fill_value, overwrite)
     return Array(regrid(StoredNode(source), chunks), "r+")

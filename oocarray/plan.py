@@ -123,6 +123,13 @@ class Access:
         """The region of the source that the item at `coords` reads."""
         return self.how.region(grid, coords, self.source.shape)
 
+    def repeated(self, grid: Grid) -> bool:
+        """Whether every item reads one and the same region: first and last tell for all."""
+        if grid.size < 2:
+            return False
+        first, last = (self.region(grid, grid.coords(number)) for number in (0, grid.size - 1))
+        return first == last
+
     def regions(self, grid: Grid, coords: Coords) -> tuple[Region, ...]:
         """Every region that the item reads: more than one where a halo goes round the edge."""
         if isinstance(self.how, Halo):

@@ -137,6 +137,28 @@ def test_z_score(file):
         validate(Plan((moments, scores), (Result(5, 0, (), F8),)), budget=MiB)
 
 
+@pytest.mark.parametrize(
+    ("shape", "how", "repeated"),
+    [
+        (SHAPE, Whole(), True),
+        (SHAPE, Same(), False),
+        ((50,), Broadcast(), True),
+        ((1, 50), Broadcast(), True),
+        ((100, 1), Broadcast(), False),
+        (SHAPE, Gather(ROWS, (ALL, 1)), True),
+        (SHAPE, Gather(ROWS, (FIRST, 1)), True),
+        (SHAPE, Gather(ROWS, (0, 1)), False),
+    ],
+)
+def test_what_every_item_reads(file, shape, how, repeated):
+    access = Access(file(shape), how)
+    assert access.repeated(ROWS) is repeated
+    items = {str(access.region(ROWS, ROWS.coords(number))) for number in range(ROWS.size)}
+    assert (len(items) == 1) is repeated
+    # With one item there is nothing to keep its pages for.
+    assert not Access(file(SHAPE), Whole()).repeated(Grid([(100,), (50,)]))
+
+
 def test_a_periodic_halo(file):
     x, out = file(SHAPE), file(SHAPE)
     halo = Access(x, Halo(((2, 1), (0, 3)), ("periodic", 0.0)))

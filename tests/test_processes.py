@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import functools
 import importlib.util
 import logging
@@ -238,6 +239,53 @@ def test_an_exception_that_holds_its_block_does_not_send_it():
 
     with pytest.raises(BlockFailedError, match="ValueError: too hot"):
         numbers(4, 4).map_blocks(raises, dtype="i8").compute()
+
+
+@dataclasses.dataclass(frozen=True)
+class TakesNoNotes(Exception):
+    number: int
+
+
+class SaysNothing(ValueError):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def refuses(block, kind):
+    raise kind(3)
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("kind", [TakesNoNotes, SaysNothing])
+def test_an_exception_that_takes_no_note_comes_without_one(scheduler, kind):
+    made = oo.map_blocks(refuses, numbers(100, 10), kind, dtype="f8")
+    with pytest.raises((kind, BlockFailedError)):
+        made.compute(scheduler=scheduler)
+    numbers(100, 10).map_blocks(np.negative, dtype="i8").compute(scheduler=scheduler)
+
+
+def adds_first(block, array):
+    return block + array[0]
+
+
+def test_large_arguments_do_not_outlive_their_run():
+    array = np.ones(1 << 20)
+    oo.map_blocks(adds_first, numbers(100, 10), array, dtype="f8").compute()
+    limit = time.monotonic() + 5
+    while mapped_shared() > array.nbytes // 4 and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert mapped_shared() < array.nbytes // 4
+
+
+def mapped_shared() -> int:
+    """Bytes of shared memory that the warm workers have mapped."""
+    found = 0
+    for pid in pools._warm["processes"].pids:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            if "memfd:oocarray" in line:
+                low, high = line.split()[0].split("-")
+                found += int(high, 16) - int(low, 16)
+    return found
 
 
 def test_sys_exit_in_a_block_reaches_the_caller():

@@ -214,8 +214,15 @@ def _infer(
             f"{node.name} returned {type(returned).__name__} for block {coords}; expected "
             f"{node.nout} arrays (nout={node.nout})"
         )
+    found = tuple(np.asarray(result).dtype for result in results)
+    for result, dtype in zip(results, found, strict=True):
+        if dtype.hasobject:
+            raise BlockMismatchError(
+                f"{node.name} returned {type(result).__name__} for block {coords}, which NumPy "
+                f"holds as dtype {dtype}: addresses, not data; return an array of a plain dtype"
+            )
     first[id(node)] = tuple(results)
-    return tuple(np.asarray(result).dtype for result in results)
+    return found
 
 
 def _remembered(node: Any, first: dict[int, tuple[Any, ...]]) -> Any:

@@ -170,7 +170,8 @@ def _thawed(failure: Failure) -> Failure:
     except Exception:
         *_, text = failure.text.strip().splitlines() or [""]
         exception = BlockFailedError(text)
-    exception.__notes__ = list(failure.notes)
+    with contextlib.suppress(Exception):  # frozen dataclasses refuse it
+        exception.__notes__ = list(failure.notes)
     return replace(failure, exception=exception)
 
 

@@ -157,7 +157,11 @@ class Engine:
         self.job, self.stage, self.files = job, job.stage, files
         self.progress = progress or (lambda item: None)
         stream = job.policy == "stream"
-        self._readers = [_Reader(access, files, stream) for access in self.stage.reads]
+        # What every item reads stays: let go of, it would be read from the disk for each of them.
+        self._readers = [
+            _Reader(access, files, stream and not access.repeated(self.stage.grid))
+            for access in self.stage.reads
+        ]
         self._writers: dict[int, _Writer] = {}
         for number, write in enumerate(self.stage.writes):
             if isinstance(write, Blocks):

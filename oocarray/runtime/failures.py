@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
@@ -31,7 +32,8 @@ class RemoteError(Exception):
 def raised_error(failure: Failure) -> BaseException:
     """The exception that a block function raised, with its own traceback as the cause."""
     error = failure.exception or BlockFailedError(failure.text)
-    error.__cause__ = RemoteError(failure.text)
+    with contextlib.suppress(Exception):  # frozen dataclasses refuse it
+        error.__cause__ = RemoteError(failure.text)
     return error
 
 

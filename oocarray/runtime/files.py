@@ -121,13 +121,15 @@ class Files:
         known = self._windows.get(((key.dev, key.ino), *span, writable))
         if known is None:
             fd = self.fd(key)
-            size = os.fstat(fd).st_size
+            found = os.fstat(fd)
+            size = found.st_size
             if size < span[1]:
                 raise TruncatedFileError(
                     f"{key.path}: the array ends at {format_bytes(span[1])} ({span[1]} bytes), "
                     f"but the file has {format_bytes(size)} ({size} bytes)"
                 )
-            if self._kept is not None and not writable:
+            # What has no name (shared memory) no later run can ask for: it ends with this one.
+            if self._kept is not None and not writable and found.st_nlink:
                 known = self._kept.window(fd, (key.dev, key.ino), *span)
             else:
                 known = Window(fd, *span, writable)

@@ -8,6 +8,7 @@ behind; a task that wrote nothing is answered at once by the kernel's thread.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import queue
 import threading
@@ -76,6 +77,8 @@ class Loop:
             elif command == "bind":
                 self._bind(*rest)
             elif command == "end":
+                # Functions and large arguments of a job shall not outlive it.
+                self.engine = None
                 rest[0].set()
             elif command == "stop":
                 break
@@ -163,14 +166,15 @@ class Loop:
         return self.inbox.get()
 
     def _open(self, job: Job, fds: list[int]) -> Engine | None:
-        if self.kept is not None:
-            self.kept.prune((key for key, _ in job.files), job.spare)
-        keys: list[tuple[FileKey, int, bool]] = [
-            (key, _own(fd, writable), writable)
-            for (key, writable), fd in zip(job.files, fds, strict=True)
-        ]
-        files = Files(keys, self.kept if job.policy == "resident" else None)
+        files = Files((), None)
         try:
+            if self.kept is not None:
+                self.kept.prune((key for key, _ in job.files), job.spare)
+            keys: list[tuple[FileKey, int, bool]] = [
+                (key, _own(fd, writable), writable)
+                for (key, writable), fd in zip(job.files, fds, strict=True)
+            ]
+            files = Files(keys, self.kept if job.policy == "resident" else None)
             engine = Engine(job, files, self.progress)
         except BaseException as error:
             files.close()
@@ -211,14 +215,16 @@ class Loop:
 
 def add_place(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> None:
     """Add a note to an exception that says in which block it was raised."""
-    if coords is not None and grid is not None:
-        region = ", ".join(f"{part.start}:{part.stop}" for part in grid.region(coords))
-        error.add_note(f"oocarray: in block {coords}, region [{region}]")
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        error.add_note(
-            "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
-            "change the stored array itself with oo.update_blocks"
-        )
+    # A user's own exception may refuse notes (a frozen dataclass) or fail to say what it is.
+    with contextlib.suppress(Exception):
+        if coords is not None and grid is not None:
+            region = ", ".join(f"{part.start}:{part.stop}" for part in grid.region(coords))
+            error.add_note(f"oocarray: in block {coords}, region [{region}]")
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            error.add_note(
+                "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
+                "change the stored array itself with oo.update_blocks"
+            )
 
 
 def _own(fd: int, writable: bool) -> int:

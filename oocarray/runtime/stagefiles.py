@@ -52,6 +52,8 @@ class StageFiles:
         reach: int,
     ) -> None:
         self.stage, self.stream, self.reach = stage, stream, reach
+        # What every item reads stays until the stage ends.
+        self._passing = [access for access in stage.reads if not access.repeated(stage.grid)]
         self.keys = tuple(_wanted(stage, arguments).values())
         self.fds: list[int] = []
         try:
@@ -123,11 +125,11 @@ class StageFiles:
         self.fds.clear()
 
     def _spans(self, task: Task) -> Iterator[tuple[FileId, tuple[int, int]]]:
-        """The byte ranges that a task reads or writes, from its first byte to its last."""
+        """The byte ranges that a task is done with, from its first byte to its last."""
         grid: Grid = self.stage.grid
         for item in range(task.first, task.first + task.count):
             coords = grid.coords(item)
-            for access in self.stage.reads:
+            for access in self._passing:
                 source: Any = access.source
                 if isinstance(source, Strided) and source.size:
                     region = access.region(grid, coords)

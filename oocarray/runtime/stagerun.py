@@ -42,7 +42,9 @@ Array = np.ndarray[Any, Any]
 Observer = Callable[[Event], None]
 
 _GRACE_SECONDS = 5.0
-"""How long running blocks may go on after Ctrl-C."""
+"""How long running blocks may go on after Ctrl-C, or a failure while an array is updated."""
+_SHORT_GRACE_SECONDS = 0.5
+"""The same after another failure: what they make is thrown away."""
 _job_numbers = iter(range(1 << 62))
 
 
@@ -125,8 +127,8 @@ class StageRun:
         try:
             self._tell_began(items)
             if items:
-                self.pool.start(self._job(kernel), self.files.fds)
                 try:
+                    self.pool.start(self._job(kernel), self.files.fds)
                     self._loop()
                 finally:
                     self.pool.finish()
@@ -216,8 +218,7 @@ class StageRun:
                 messages = self.pool.wait(0.2)
                 self._hear(messages)
                 if self.failure is not None and not self.stopped:
-                    # Blocks that are half updated had better be finished.
-                    self._stop(_GRACE_SECONDS if self.stage.in_place else 0.5)
+                    self._stop(self._grace())
                 if not messages:
                     # Observers learn that time goes by, however long one block takes.
                     self.coordinator.tell(Advanced(self.number, 0, 0))
@@ -225,7 +226,7 @@ class StageRun:
             self._stop(_GRACE_SECONDS)
             raise
         except BaseException:
-            self._stop(0.5)
+            self._stop(self._grace())
             raise
 
     def _hand_out(self) -> None:
@@ -249,12 +250,16 @@ class StageRun:
 
     def _hear(self, messages: Iterable[Any]) -> None:
         for message in messages:
-            if isinstance(message, Answer):
-                self._answered(message)
-            elif isinstance(message, Died):
-                self._died(message)
-            else:
-                self.coordinator.repeat(message)
+            try:
+                if isinstance(message, Answer):
+                    self._answered(message)
+                elif isinstance(message, Died):
+                    self._died(message)
+                else:
+                    self.coordinator.repeat(message)
+            except Exception as error:
+                # A warning that the caller made an error, say: the other messages still count.
+                self.failure = self.failure or error
 
     def _answered(self, answer: Answer) -> None:
         if answer.task.stage == self.job_number and answer.task.first < 0:
@@ -298,6 +303,10 @@ class StageRun:
         error = death_error(death, self.stage, self.job_number, held)
         held.clear()
         self.failure = self.failure or error
+
+    def _grace(self) -> float:
+        # Blocks that are half updated had better be finished.
+        return _GRACE_SECONDS if self.stage.in_place else _SHORT_GRACE_SECONDS
 
     def _stop(self, grace: float) -> None:
         """Run no more tasks; wait for those that run, then end their workers."""
