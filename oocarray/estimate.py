@@ -49,7 +49,7 @@ def item_cost(stage: Stage) -> Cost:
     )
     stored = {id(getattr(value, "call", value)) for value in _stored_values(stage)}
     temporary = sum(
-        math.prod(_finite(call)) * dtype.itemsize
+        math.prod(call.grid.max_block_shape) * dtype.itemsize
         for call in calls_of(stage)
         if call.form == "block" or id(call) not in stored
         for dtype in call.dtypes
@@ -110,10 +110,6 @@ def _stored_values(stage: Stage) -> list[Any]:
         for value, write in zip(values, stage.writes, strict=False)
         if isinstance(write, (Blocks, Scratch))
     ]
-
-
-def _finite(call: Call) -> tuple[int, ...]:
-    return call.grid.max_block_shape
 
 
 def _access_bytes(access: Access, grid: Grid) -> int:

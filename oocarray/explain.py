@@ -11,8 +11,8 @@ from .lazy.graph import Root
 from .pages.residency import choose_residency
 from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Result, Scratch, Stage
 from .runtime.limits import room
+from .runtime.pipeline import pipeline
 from .runtime.scheduler import Limits
-from .runtime.share import pipeline
 from .storage.layout import Strided
 from .units import format_bytes, format_count
 from .validate import validate

@@ -174,6 +174,8 @@ def from_array(x: Any, chunks: Any = None) -> Array:
     """
     if isinstance(x, Array):
         return x if chunks is None else x.rechunk(chunks)
+    if isinstance(x, (str, os.PathLike)):
+        raise TypeError(f"{os.fspath(x)!r} is the name of a file, not an array; oo.open opens it")
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
     if array.dtype.hasobject:
         raise TypeError("an object array holds addresses, not data; convert it to a plain dtype")

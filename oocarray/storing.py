@@ -18,6 +18,7 @@ from .storage.create import draft_npy, draft_raw
 from .storage.draft import Draft
 from .storage.layout import Strided
 from .storage.memmaps import layout_of
+from .units import format_count
 
 __all__ = ["Store", "compute", "store"]
 
@@ -83,7 +84,10 @@ def store(
     ...     float(y.max().compute() ** 2)
     2.9999999999999996
     """
-    single = isinstance(sources, Array) or not isinstance(sources, Sequence)
+    single = isinstance(sources, (Array, str)) or not isinstance(sources, Sequence)
+    if not single and (isinstance(targets, (str, os.PathLike)) or len(sources) != len(targets)):
+        count = 1 if isinstance(targets, (str, os.PathLike)) else len(targets)
+        raise ValueError(f"{len(sources)} sources and {format_count(count, 'target')} do not match")
     pairs = [(sources, targets)] if single else list(zip(sources, targets, strict=True))
     stores = [
         Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format) for s, t in pairs

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import oocarray as oo
+from oocarray.pages import calls
+
 MIB = 1 << 20
 BUDGET = 64 * MIB
 PER_PROCESS = 80 * MIB
@@ -157,3 +160,27 @@ def test_the_same_run_in_a_control_group_of_hardly_more(big, tmp_path, memory_cg
         assert np.array_equal(np.load(out, mmap_mode="r")[::4096], 2 * before + 1)
     elif job == "update":
         assert np.array_equal(np.load(big, mmap_mode="r")[::4096], 1 - before)
+
+
+def cached(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return calls.cached_bytes(fd, 0, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("chunks", [(2048, -1), (-1, 512)], ids=["rows", "columns"])
+def test_a_streamed_file_is_not_left_in_the_page_cache(big, chunks):
+    if cached(big) is None:
+        pytest.skip("this kernel does not tell what is cached")
+    fd = os.open(big, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+    x = oo.open(big, chunks=chunks)
+    with oo.options(memory="320 MiB", workers=2):
+        double = oo.map_blocks(lambda block: block.sum(keepdims=True), x, chunks=(1, 1), dtype="f8")
+        total = double.compute().sum()
+    # Before the test itself looks at the file.
+    assert cached(big) <= 8 * MIB
+    assert total == pytest.approx(np.load(big, mmap_mode="r")[:2048].sum() * ROWS / 2048)

@@ -716,3 +716,13 @@ def test_a_run_within_a_run():
 
     assert numbers(2, 1).map_blocks(nested, dtype="i8").compute().tolist() == [0, -1]
     pools.close_pools()
+
+
+def test_more_files_than_one_message_can_carry(tmp_path):
+    paths = [tmp_path / f"{number}.npy" for number in range(260)]
+    for number, path in enumerate(paths):
+        np.save(path, np.full(3, number))
+    arrays = [oo.open(path) for path in paths]
+    with oo.options(workers=2):
+        total = oo.map_blocks(lambda *blocks: sum(blocks), *arrays, dtype="i8").compute()
+    assert total.tolist() == [260 * 259 // 2] * 3

@@ -20,13 +20,13 @@ from typing import Any
 
 from ..errors import ProtocolError
 
-__all__ = ["Channel", "pair"]
+__all__ = ["MOST_FILES", "Channel", "pair"]
 
 _HEADER = struct.Struct("<4sQI")
 _MAGIC = b"ooc1"
 _LARGEST = 1 << 31
 """No message is larger: data travels by address, literals above 64 KiB in a memfd."""
-_MOST_FILES = 250
+MOST_FILES = 250
 """The kernel's limit on descriptors in one message is 253."""
 
 
@@ -51,7 +51,7 @@ class Channel:
             The other end is gone (BrokenPipeError).
         """
         payload = pickle.dumps(message, protocol=5)
-        if len(payload) > _LARGEST or len(fds) > _MOST_FILES:
+        if len(payload) > _LARGEST or len(fds) > MOST_FILES:
             raise ProtocolError(f"message of {len(payload)} bytes with {len(fds)} files")
         head = _HEADER.pack(_MAGIC, len(payload), len(fds))
         with self._lock:
@@ -86,7 +86,7 @@ class Channel:
             raise
 
     def _read_header(self) -> tuple[bytes, list[int]]:
-        room = socket.CMSG_SPACE(_MOST_FILES * 4)
+        room = socket.CMSG_SPACE(MOST_FILES * 4)
         try:
             head, extra, _, _ = self.socket.recvmsg(_HEADER.size, room, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError as error:

@@ -8,16 +8,18 @@ import signal
 from collections.abc import Sequence
 
 from ..errors import BlockFailedError, TornBlockError, WorkerDiedError
+from ..grid import Coords
 from ..plan import Stage, Task
 from .job import Died, Failure
 
-__all__ = ["RemoteError", "death_error", "raised_error"]
+__all__ = ["RemoteError", "add_note", "blocks_of", "death_error", "named", "raised_error"]
 
 _CAUSES = {
     "SIGKILL": "a memory limit, or somebody's kill",
     "SIGBUS": "a file that was truncated while it was mapped, or a full disk",
     "SIGSEGV": "a store outside the block: try @oo.kernel(boundscheck=True)",
     "SIGABRT": "a library that called abort()",
+    "exit code 2": "too many open files (raise ulimit -n), or a message it could not read",
 }
 _MOST_NAMED = 8
 
@@ -58,21 +60,37 @@ def death_error(death: Died, stage: Stage, job: int, held: Sequence[Task]) -> Wo
     text = f"worker process {death.pid} was ended by {how} {where} of {stage.label!r}{likely}"
     if not stage.in_place or block is None:
         return WorkerDiedError(text, pid=death.pid, signal=how, block=block)
-    torn = tuple(
-        stage.grid.coords(item)
-        for task in held
-        for item in range(task.first, task.first + task.count)
-    )
-    named = ", ".join(map(str, torn[:_MOST_NAMED])) + (" ..." if len(torn) > _MOST_NAMED else "")
+    torn = blocks_of(stage, held)
     error = TornBlockError(
         f"{text}; it was updating in place: blocks that may be updated wholly, partly or not at "
-        f"all: {named}",
+        f"all: {named(torn)}",
         pid=death.pid,
         signal=how,
         block=block,
     )
     error.blocks = torn
     return error
+
+
+def blocks_of(stage: Stage, tasks: Sequence[Task]) -> tuple[Coords, ...]:
+    """Coordinates of the blocks that some tasks are about."""
+    return tuple(
+        stage.grid.coords(item)
+        for task in tasks
+        for item in range(task.first, task.first + task.count)
+    )
+
+
+def named(blocks: Sequence[Coords]) -> str:
+    """Write the first few of them."""
+    more = " ..." if len(blocks) > _MOST_NAMED else ""
+    return ", ".join(map(str, blocks[:_MOST_NAMED])) + more
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """Add a note to an exception, if it takes any."""
+    with contextlib.suppress(Exception):
+        error.add_note(text)
 
 
 def _how(status: int | None) -> str:

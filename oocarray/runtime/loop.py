@@ -130,26 +130,36 @@ class Loop:
         engine: Engine | None = None
         while True:
             command, *rest = self._next()
-            if command == "task":
-                if engine is None or engine.job.number <= self.cancelled:
-                    self.answer(Answer(self.worker, rest[0], cancelled=True))
-                    continue
-                self._ready.put(("task", engine, engine.prefetch(rest[0])))
-            elif command == "retire":
-                self._leaving.append((rest[0], rest[1]))
-                while len(self._leaving) > 1:
-                    self._retire(*self._leaving.popleft())
-            elif command == "job":
-                engine = self._open(*rest)
-            elif command == "end":
-                self._end(engine)
-                engine = None
-            elif command == "stop":
-                self._end(engine)
-                if self.kept is not None:
-                    self.kept.clear()
+            try:
+                engine = self._obey(engine, command, rest)
+            except BaseException as error:
+                # Without this thread the run would wait for ever: let the caller know instead.
+                number = engine.job.number if engine is not None else -1
+                failure = failure_of(error, None, None)
+                self.answer(Answer(self.worker, Task(number, -1, 0), failure=failure))
+            if command == "stop":
                 self._ready.put(("stop",))
                 return
+
+    def _obey(self, engine: Engine | None, command: str, rest: list[Any]) -> Engine | None:
+        """Carry out one command; return the engine of the job from now on."""
+        if command == "task":
+            if engine is None or engine.job.number <= self.cancelled:
+                self.answer(Answer(self.worker, rest[0], cancelled=True))
+            else:
+                self._ready.put(("task", engine, engine.prefetch(rest[0])))
+        elif command == "retire":
+            self._leaving.append((rest[0], rest[1]))
+            while len(self._leaving) > 1:
+                self._retire(*self._leaving.popleft())
+        elif command == "job":
+            return self._open(*rest)
+        elif command in ("end", "stop"):
+            self._end(engine)
+            if command == "stop" and self.kept is not None:
+                self.kept.clear()
+            return None
+        return engine
 
     def _next(self) -> Command:
         """Take the next command; while there is none, finish what is on its way out."""

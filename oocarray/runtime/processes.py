@@ -23,7 +23,7 @@ from ..errors import OocarrayError, ProtocolError
 from ..pages import calls
 from ..plan import Task
 from .carry import unwrap
-from .channel import Channel, pair
+from .channel import MOST_FILES, Channel, pair
 from .job import Died, Job
 from .shared import Shared
 
@@ -131,7 +131,9 @@ class ProcessPool:
         self._beats.array[: self.size] = -1
         # Who ended since the last run held nothing: a new one takes its place.
         self._listen(0)
-        self._pending.clear()
+        while self._pending:
+            self._pending.clear()
+            self._listen(0)
         self.warm(kernels=False)
         limit = time.monotonic() + _START_SECONDS
         while any(worker.pid == 0 for worker in self._workers.values()):
@@ -141,8 +143,11 @@ class ProcessPool:
                     f"worker processes did not start ({sys.executable!r} ended with "
                     f'{self._server.poll()}); scheduler="threads" does without them'
                 )
+        first = range(0, max(len(fds) - MOST_FILES, 0), MOST_FILES)
         for worker in self._workers.values():
-            self._send(worker, ("job", job), fds)
+            for start in first:
+                self._send(worker, ("files",), fds[start : start + MOST_FILES])
+            self._send(worker, ("job", job), fds[len(first) * MOST_FILES :])
 
     def submit(self, worker: int, task: Task) -> None:
         if worker in self._workers:

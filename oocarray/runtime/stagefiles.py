@@ -5,12 +5,13 @@ It maps nothing and reads no data; which byte ranges are done it is told.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from functools import partial
 
 from ..errors import InputChangedError
-from ..grid import Grid
+from ..grid import Coords, Grid, Region
 from ..pages import calls
 from ..pages.residency import FOLIO, Finished
 from ..plan import Blocks, Stage, Task
@@ -52,8 +53,17 @@ class StageFiles:
         reach: int,
     ) -> None:
         self.stage, self.stream, self.reach = stage, stream, reach
-        # What every item reads stays until the stage ends.
-        self._passing = [access for access in stage.reads if not access.repeated(stage.grid)]
+        # Dropped behind: arrays of which an item has a stretch of the file for itself.  What
+        # every item reads stays until the stage ends, and so do arrays cut across their rows,
+        # where the bytes between an item's own are those of items to come.
+        self._passing: list[tuple[Strided, Callable[[Coords], Region]]] = []
+        self._staying: list[Strided] = []
+        for layout, region_of, repeated in _parts(stage):
+            own = stage.grid.size and not repeated and _dense(layout, region_of(_first(stage)))
+            if own:
+                self._passing.append((layout, region_of))
+            else:
+                self._staying.append(layout)
         self.keys = tuple(_wanted(stage, arguments).values())
         self.fds: list[int] = []
         try:
@@ -108,6 +118,8 @@ class StageFiles:
                 # Folios that two blocks share may have been stored to after they were written.
                 calls.wait_written(self._fd_of[key.dev, key.ino], 0, 0)
         if self.stream:
+            for layout in self._staying:
+                self._finished[layout.file.dev, layout.file.ino].add(*layout.span(), 0)
             for file_id, finished in self._finished.items():
                 for low, high in finished.all():
                     calls.drop_cached(self._fd_of[file_id], low, high - low)
@@ -129,16 +141,30 @@ class StageFiles:
         grid: Grid = self.stage.grid
         for item in range(task.first, task.first + task.count):
             coords = grid.coords(item)
-            for access in self._passing:
-                source: Any = access.source
-                if isinstance(source, Strided) and source.size:
-                    region = access.region(grid, coords)
-                    yield (source.file.dev, source.file.ino), source.span(region)
-            for write in self.stage.writes:
-                if isinstance(write, Blocks) and isinstance(write.target, Strided):
-                    target = write.target
-                    region = write.grid.region(coords)
-                    yield (target.file.dev, target.file.ino), target.span(region)
+            for layout, region_of in self._passing:
+                yield (layout.file.dev, layout.file.ino), layout.span(region_of(coords))
+
+
+def _parts(stage: Stage) -> Iterator[tuple[Strided, Callable[[Coords], Region], bool]]:
+    """Each array on file, how an item finds its part of it, and whether all have the same."""
+    for access in stage.reads:
+        if isinstance(access.source, Strided) and access.source.size:
+            repeated = access.repeated(stage.grid)
+            yield access.source, partial(access.region, stage.grid), repeated
+    for write in stage.writes:
+        if isinstance(write, Blocks) and isinstance(write.target, Strided) and write.target.size:
+            yield write.target, write.grid.region, False
+
+
+def _first(stage: Stage) -> Coords:
+    return (0,) * stage.grid.ndim
+
+
+def _dense(layout: Strided, region: Region) -> bool:
+    """Whether a region takes up at least half of the bytes from its first to its last."""
+    start, stop = layout.span(region)
+    size = math.prod(part.stop - part.start for part in region) * layout.itemsize
+    return bool(2 * size >= stop - start)
 
 
 def _wanted(stage: Stage, arguments: Iterable[FileKey]) -> dict[FileId, tuple[FileKey, bool]]:

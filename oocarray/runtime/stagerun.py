@@ -25,13 +25,13 @@ from ..plan import Advanced, Began, Ended, Event, Partials, Plan, Stage, Task
 from ..storage.layout import FileKey, Strided
 from ..storage.memmaps import layout_of
 from .carry import pack
-from .failures import death_error, raised_error
+from .failures import add_note, blocks_of, death_error, named, raised_error
 from .forwarding import Repeater, least_level
 from .interrupts import Interrupts
 from .job import Answer, Died, Failure, Job
+from .pipeline import pipeline
 from .pool import Pool
 from .queueing import TaskQueue
-from .share import pipeline
 from .stagefiles import StageFiles
 
 __all__ = ["Limits", "Observer", "StageRun"]
@@ -218,15 +218,15 @@ class StageRun:
                 messages = self.pool.wait(0.2)
                 self._hear(messages)
                 if self.failure is not None and not self.stopped:
-                    self._stop(self._grace())
+                    self._stop(self._grace(), self.failure)
                 if not messages:
                     # Observers learn that time goes by, however long one block takes.
                     self.coordinator.tell(Advanced(self.number, 0, 0))
-        except KeyboardInterrupt:
-            self._stop(_GRACE_SECONDS)
+        except KeyboardInterrupt as error:
+            self._stop(_GRACE_SECONDS, error)
             raise
-        except BaseException:
-            self._stop(self._grace())
+        except BaseException as error:
+            self._stop(self._grace(), error)
             raise
 
     def _hand_out(self) -> None:
@@ -308,8 +308,11 @@ class StageRun:
         # Blocks that are half updated had better be finished.
         return _GRACE_SECONDS if self.stage.in_place else _SHORT_GRACE_SECONDS
 
-    def _stop(self, grace: float) -> None:
-        """Run no more tasks; wait for those that run, then end their workers."""
+    def _stop(self, grace: float, error: BaseException) -> None:
+        """Run no more tasks; wait for those that run, then end their workers.
+
+        Blocks of an update in place that are lost so are named in a note on `error`.
+        """
         self.stopped = True
         self.pool.cancel()
         limit = time.monotonic() + grace
@@ -320,6 +323,9 @@ class StageRun:
             late = [worker for worker, tasks in self.outstanding.items() if tasks]
             if late:
                 self.pool.kill(late)
+                if self.stage.in_place:
+                    torn = blocks_of(self.stage, [t for w in late for t in self.outstanding[w]])
+                    add_note(error, f"oocarray: these blocks may be half updated: {named(torn)}")
                 for worker in late:
                     self.outstanding[worker].clear()
 

@@ -97,9 +97,14 @@ class _Process:
 
     def _listen(self) -> None:
         """Feed the loop; when the coordinator is gone, so is this process, kernel or not."""
+        came: list[int] = []
         try:
             while True:
                 message, fds = self.channel.receive()
+                if message[0] == "files":
+                    # More than fit one message: the job comes with the rest of them.
+                    came += fds
+                    continue
                 if message[0] == "cancel":
                     self.loop.cancelled = message[1]
                     continue
@@ -110,7 +115,7 @@ class _Process:
                     with contextlib.suppress(OSError):
                         os.chdir(job.folder)
                     self._warned.clear()
-                    message = (*message, fds)
+                    message, came = (*message, came + fds), []
                 self.loop.inbox.put(message)
                 if message[0] == "stop":
                     return
