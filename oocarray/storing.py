@@ -10,6 +10,7 @@ import numpy as np
 
 from .config import merged
 from .core import Array
+from .errors import OverlapError
 from .lazy.expr import MapNode, MemoryNode, PickNode, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .opening import from_array
@@ -184,6 +185,8 @@ def _begin_store(
         make = draft_npy if kind == "npy" else draft_raw
         draft, place = make(target, array.shape, array.dtype, "C", order.overwrite)
         drafts.append(draft)
+        if any(draft.path == other.path for other in drafts[:-1]):
+            raise OverlapError(f"two outputs of one run are to be {draft.path}")
     else:
         place = _place_of(target, array)
     roots.append(Root(node, place))

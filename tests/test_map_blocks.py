@@ -510,6 +510,18 @@ def test_something_that_is_no_array_is_described() -> None:
         ours(lambda b: None, SIX, dtype="f8").compute()
 
 
+@pytest.mark.parametrize("scheduler", ["serial", "processes"])
+def test_blocks_of_objects_are_refused(scheduler: str) -> None:
+    # Their elements are addresses, which mean nothing in another process.
+    for make in (lambda b: None, lambda b: b.astype(object)):
+        with pytest.raises(oo.BlockMismatchError, match=r"block \(0,\).*dtype object: addresses"):
+            ours(make, SIX).compute(scheduler=scheduler)
+    with pytest.raises(oo.DtypeError, match="dtype=object holds addresses"):
+        ours(lambda b: b, SIX, dtype=object)
+    with pytest.raises(oo.DtypeError, match="dtype=object holds addresses"):
+        ours(lambda b: b, SIX, meta=np.empty(0, object))
+
+
 def test_negative_new_axis_counts_from_the_end_of_the_output() -> None:
     result = ours(lambda b: b[..., None], GRID, new_axis=-1)
     assert result.chunks == ((2, 2), (3, 3), (1,))

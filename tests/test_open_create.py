@@ -72,6 +72,10 @@ def test_what_cannot_be_opened(npy: Make, tmp_path: Path) -> None:
         oo.open(path, shape=4)
     with pytest.raises(TypeError, match="shape= is missing"):
         oo.open(path, dtype="f8")
+    with pytest.raises(TypeError, match="offset= is for raw arrays"):
+        oo.open(path, offset=8)
+    with pytest.raises(TypeError, match="order= is for raw arrays"):
+        oo.open(path, order="F")
     (tmp_path / "x.dat").write_bytes(b"something else")
     with pytest.raises(oo.FormatError, match=r"x.dat is not an .npy file; .* give shape= and"):
         oo.open(tmp_path / "x.dat")
@@ -530,7 +534,52 @@ def test_store_where_it_cannot_be(npy: Make) -> None:
         oo.map_blocks(np.negative, x[::-1]).store(y)
     with pytest.raises(oo.OverlapError, match="two outputs share bytes"):
         oo.store([ones, ones], [y, y])
+    with pytest.raises(oo.OverlapError, match=f"two outputs of one run are to be {path}"):
+        oo.store([ones, ones], [path, str(path)], overwrite=True)
+    with pytest.raises(ValueError, match="2 sources and 1 target do not match"):
+        oo.store([ones, ones], [path])
+    with pytest.raises(ValueError, match="2 sources and 1 target do not match"):
+        oo.store([ones, ones], path)
+    with pytest.raises(TypeError, match=r"'in\.npy' is the name of a file.*oo\.open opens it"):
+        oo.store("in.npy", path, overwrite=True)
     assert path.read_bytes() == before
+
+
+def test_chunks_that_do_not_fit_leave_the_old_file(npy: Make, tmp_path: Path) -> None:
+    path = npy(4)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="chunks of 0 elements"):
+        oo.create(path, (3,), chunks=0, overwrite=True)
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="1 entries for 2 axes"):
+        oo.create(tmp_path / "new.npy", (3, 2), chunks=(3,))
+    assert not (tmp_path / "new.npy").exists()
+
+
+def test_names_of_files_are_no_arrays(npy: Make) -> None:
+    path = npy(4)
+    for name in (path, str(path)):
+        with pytest.raises(TypeError, match=r"is the name of a file.*oo\.open opens it"):
+            oo.sum(name)
+
+
+def test_truth_and_comparison_are_refused() -> None:
+    x, y = oo.from_array(np.arange(3)), oo.from_array(np.arange(3))
+    assert (x == x) is True
+    assert (x != x) is False
+    assert x in {x: 1}
+    for compare in (lambda: x == y, lambda: x != y, lambda: x == 1, lambda: np.ones(3) == x):
+        with pytest.raises(TypeError, match=r"map_blocks\(numpy.equal, x, y\)"):
+            compare()
+    for array in (x, x.any()):
+        with pytest.raises(TypeError, match="compute\\(\\) it first"):
+            bool(array)
+
+
+@pytest.mark.parametrize("workers", [0, 257, 1.5, float("inf"), "two", [2]])
+def test_workers_that_cannot_be(workers: Any) -> None:
+    with pytest.raises(ValueError, match=r"workers=.* a whole number"):
+        oo.from_array(np.arange(3)).sum().compute(workers=workers, scheduler="threads")
 
 
 def test_several_stores_in_one_run(npy: Make, tmp_path: Path, anywhere: str) -> None:

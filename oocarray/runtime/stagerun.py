@@ -18,11 +18,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import BudgetError
 from ..estimate import stage_bytes
 from ..leaves import PartialTree
 from ..pages.residency import FOLIO, Residency
 from ..plan import Advanced, Began, Ended, Event, Partials, Plan, Stage, Task
 from ..storage.layout import FileKey, Strided
+from ..units import format_bytes
 from ..storage.memmaps import layout_of
 from .carry import pack
 from .failures import add_note, blocks_of, death_error, named, raised_error
@@ -149,6 +151,14 @@ class StageRun:
     def _plan_tasks(self) -> None:
         memory = self.limits.memory - self.coordinator.held
         tasks = self.tasks = pipeline(self.stage, memory, self.pool.size, self.policy)
+        if self.policy == "stream" and memory < 0 and self.stage.grid.size:
+            raise BudgetError(
+                f"{self.stage.label}: results and arguments hold "
+                f"{format_bytes(self.coordinator.held)} in memory, one block needs "
+                f"{format_bytes(tasks.item_bytes)}, the memory budget is "
+                f"{format_bytes(self.limits.memory)}; set memory= to at least "
+                f"{format_bytes(self.coordinator.held + tasks.item_bytes)}, or store() the result"
+            )
         apart = self.policy == "resident"
         items = self.stage.grid.size
         self.queue = TaskQueue(self.job_number, items, tasks.per_task, self.pool.size, apart)
