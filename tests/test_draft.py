@@ -523,3 +523,9 @@ def test_drafts_of_arrays_can_be_worked_on_before_they_are_shown(tmp_path):
     with draft:
         assert (layout.offset, layout.strides, draft.nbytes) == (0, (8, 16), 48)
     assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_where_no_file_can_be_made_the_target_is_named():
+    # /proc takes no file, not even from the superuser.
+    with pytest.raises(OSError, match=r"'/proc/x\.npy'"):
+        Draft.create("/proc/x.npy", 8)

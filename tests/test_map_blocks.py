@@ -603,6 +603,21 @@ def test_several_outputs() -> None:
     assert low.chunks == ((2, 2), (3, 3))
 
 
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_what_a_function_leaves_out_is_zero(scheduler: str) -> None:
+    def first(out: Any, block: Any) -> None:
+        out[0] = 1
+
+    expected = np.zeros((6, 4))
+    expected[::2] = 1
+    x = oo.from_array(np.full((6, 4), 7.0), chunks=(2, 4))
+    # What NumPy hands out next is memory that something was in.
+    old = [np.full((6, 4), 9.0) for _ in range(50)]
+    del old
+    made = oo.map_blocks.options(form="out")(first, x).compute(scheduler=scheduler)
+    assert (made == expected).all()
+
+
 def test_functions_that_fill_their_output() -> None:
     x = oo.from_array(np.arange(6, dtype="i4"), chunks=4)
 

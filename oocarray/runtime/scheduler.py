@@ -149,7 +149,8 @@ class _Coordinator:
                     self._shared[id(shared)] = shared, shared
                     target, array = shared.strided, shared.array
                 else:
-                    array = np.empty(write.shape, write.dtype)
+                    # As in files and shared memory, what a kernel leaves out is zero.
+                    array = np.zeros(write.shape, write.dtype)
                     target = InMemory(array)
                 self.results[number, write_number] = array
                 self.held += write.nbytes

@@ -24,8 +24,8 @@ from ..leaves import PartialTree
 from ..pages.residency import FOLIO, Residency
 from ..plan import Advanced, Began, Ended, Event, Partials, Plan, Stage, Task
 from ..storage.layout import FileKey, Strided
-from ..units import format_bytes
 from ..storage.memmaps import layout_of
+from ..units import format_bytes
 from .carry import pack
 from .failures import add_note, blocks_of, death_error, named, raised_error
 from .forwarding import Repeater, least_level

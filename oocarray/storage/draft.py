@@ -89,7 +89,12 @@ class Draft:
         draft = cls(os.path.abspath(os.fspath(path)), nbytes, overwrite)
         try:
             draft._check_target()
-            draft._open()
+            try:
+                draft._open()
+            except OSError as error:
+                # The system names "." or a name that nobody has heard of.
+                error.filename = draft.path
+                raise
             draft._reserve()
         except BaseException:
             draft.discard()
