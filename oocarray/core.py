@@ -47,7 +47,7 @@ class Array(Reductions):
     """
 
     __slots__ = ("__weakref__", "_closed", "_mode", "_node", "_window")
-    __array_priority__ = 100
+    __array_ufunc__ = None  # NumPy must not load the array behind the caller's back
 
     def __init__(self, node: Node, mode: str = "r") -> None:
         self._node = node

@@ -651,3 +651,37 @@ def test_nothing_is_left_open(npy: Make, tmp_path: Path) -> None:
     from oocarray.runtime.pools import close_pools
 
     close_pools()
+
+
+def test_a_file_that_was_replaced_is_noticed_though_its_inode_is_used_again(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((6, 4)))
+    x = oo.open(path)
+    path.unlink()
+    np.save(path, np.ones((12, 4), "f4"))  # often under the same inode number, and as long
+    with pytest.raises(oo.InputChangedError, match="replaced by another file; open it again"):
+        x.sum().compute(scheduler="serial")
+
+
+def test_a_file_that_has_grown_is_to_be_opened_again(tmp_path):
+    path = tmp_path / "x.raw"
+    path.write_bytes(b"\x01" * 8)
+    x = oo.open(path, shape=8, dtype="u1")
+    path.write_bytes(b"\x01" * 9)
+    with pytest.raises(oo.InputChangedError, match=r"8 B \(8\) when opened and has 9 B \(9\) now"):
+        x.sum().compute(scheduler="serial")
+
+
+def test_numpy_functions_do_not_load_the_array():
+    x = oo.from_array(np.ones(3))
+    with pytest.raises(TypeError):
+        np.sqrt(x)
+    with pytest.raises(TypeError):
+        np.ones(3) + x
+
+
+def test_reductions_work_within_a_small_budget(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((512, 5000)))
+    x = oo.open(path, chunks=(8, 5000))
+    assert x.sum().compute(scheduler="serial", memory="1.5 MiB") == 512 * 5000

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..chunking import LEAF_BYTES
+from ..chunking import BLOCK_BYTES, LEAF_BYTES
 from ..errors import BlockMismatchError, DtypeError, PlanError
 from ..grid import Coords, Grid
 from ..jit import Kernel
@@ -19,6 +19,7 @@ from ..lazy.graph import Root
 from ..lazy.lower import lower
 from ..lazy.split import split_blocks
 from ..observe import default_observers
+from ..pages.residency import work_unit
 from ..plan import Options, Plan, Stage
 from ..program import Program
 from ..runtime.engine import Engine
@@ -92,6 +93,7 @@ def plan_of(
         # Room for each worker's block and the next one, which is brought in meanwhile.
         share = limits.memory // (2 * limits.workers)
         roots = split_blocks(roots, max(share, LEAF_BYTES))
+        return lower(roots, min(work_unit(limits.memory, limits.workers, 1), BLOCK_BYTES))
     return lower(roots)
 
 

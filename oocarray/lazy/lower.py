@@ -71,18 +71,24 @@ class _Draft:
         return len(self.reads) - 1
 
 
-def lower(roots: Sequence[Root]) -> Plan:
+def lower(roots: Sequence[Root], unit: int = BLOCK_BYTES) -> Plan:
     """Plan how to make all roots.
 
     All dtypes must be known.  The results of roots without a target are the plan's outputs,
     in order.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    unit : int
+        Bytes of a stored array that a reduction goes through as one item; at least one leaf.
     """
-    return _Lowering(roots).plan()
+    return _Lowering(roots, unit).plan()
 
 
 class _Lowering:
-    def __init__(self, roots: Sequence[Root]) -> None:
-        self.roots = roots
+    def __init__(self, roots: Sequence[Root], unit: int) -> None:
+        self.roots, self.unit = roots, unit
         self.drafts: list[_Draft] = []
         self.placed: dict[int, tuple[_Draft, int]] = {}
         self.results: dict[int, ReduceNode] = {}
@@ -177,7 +183,7 @@ class _Lowering:
                 self._place_reduction(node, draft)
         leaves = [leaves_of(node.source, node.reduction) for node in alone]
         for shared, members in shared_passes(leaves, itemsize_of(nodes[0].source)):
-            draft = self._new(_items(nodes[0].source, shared), level, nodes[0].source)
+            draft = self._new(_items(nodes[0].source, shared, self.unit), level, nodes[0].source)
             for member in members:
                 self._place_reduction(alone[member], draft)
 
@@ -297,7 +303,7 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
     return Grid(refine(chunks, [max(sizes, default=1) for sizes in cut]))
 
 
-def _items(source: Node, leaves: Grid) -> Grid:
-    """Unions of leaves of a stored array to go through one by one: a block's worth each."""
+def _items(source: Node, leaves: Grid, unit: int) -> Grid:
+    """Unions of leaves of a stored array to go through one by one."""
     order: Any = source.order
-    return leaves.coarsen(max(BLOCK_BYTES // itemsize_of(source), 1), order)
+    return leaves.coarsen(max(unit // itemsize_of(source), 1), order)

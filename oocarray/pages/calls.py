@@ -15,6 +15,7 @@ import ctypes
 import errno
 import mmap
 import os
+import struct
 import sys
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "POPULATE_WRITE",
     "SEQUENTIAL",
     "advise",
+    "born",
     "cached_bytes",
     "die_with_parent",
     "drop_cached",
@@ -51,6 +53,7 @@ _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE = 1, 2, 0x
 _SYNC_WAIT_BEFORE, _SYNC_WRITE, _SYNC_WAIT_AFTER = 1, 2, 4
 _SYS_CACHESTAT = 451  # the same on every architecture, since Linux 6.5
 _PR_SET_PDEATHSIG = 1
+_AT_FDCWD, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x1000, 0x800
 
 _linux = sys.platform == "linux"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -76,6 +79,7 @@ _sync_file_range = _declare(
 )
 _syscall = _declare("syscall", _long)
 _prctl = _declare("prctl", _int)
+_statx = _declare("statx", _int, _int, ctypes.c_char_p, _int, ctypes.c_uint, _ptr)
 
 
 class _Range(ctypes.Structure):
@@ -208,6 +212,27 @@ def cached_bytes(fd: int, offset: int, length: int) -> int | None:
         _long(_SYS_CACHESTAT), _int(fd), ctypes.byref(where), ctypes.byref(stat), ctypes.c_uint(0)
     )
     return int(stat.cached) * PAGE if result == 0 else None
+
+
+def born(source: int | str) -> int:
+    """When a file was made, in nanoseconds; 0 where that is not known.
+
+    A number of an inode is given to a new file soon after the old one is gone: with this
+    time the two can be told apart.
+
+    Parameters
+    ----------
+    source : int or str
+        An open descriptor, or a path.
+    """
+    if not _linux or _statx is None:
+        return 0
+    at, path = (source, b"") if isinstance(source, int) else (_AT_FDCWD, os.fsencode(source))
+    found = ctypes.create_string_buffer(256)
+    if _statx(at, path, _AT_EMPTY_PATH, _STATX_BTIME, found) != 0:
+        return 0
+    mask, seconds, nanoseconds = struct.unpack_from("=I76xqI", found)
+    return int(seconds * 10**9 + nanoseconds) if mask & _STATX_BTIME else 0
 
 
 def die_with_parent(signal: int) -> bool:

@@ -207,7 +207,8 @@ def _plain(out: Block, dtype: np.dtype[Any], call: Call) -> bool:
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], call: Call) -> Block:
     """Memory for a function to fill; compiled code knows one byte order only."""
-    return np.empty(shape, dtype if call.code is None else dtype.newbyteorder("="))
+    # Zeros, as a new file has: what a function leaves out is the same under every scheduler.
+    return np.zeros(shape, dtype if call.code is None else dtype.newbyteorder("="))
 
 
 def _checked(

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputChangedError
 from ..estimate import distinct_bytes
 from ..pages.residency import Residency, choose_residency
 from ..plan import Access, Blocks, Event, InMemory, Partials, Plan, Result, Scratch, Stage
@@ -198,10 +197,9 @@ class _Coordinator:
             return reopen(self._opened[key.dev, key.ino], writable)
         flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY
         fd = os.open(key.path, flags)
-        found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (key.dev, key.ino):
+        try:
+            key.check_open(fd)
+        except BaseException:
             os.close(fd)
-            raise InputChangedError(
-                f"{key.path} is another file than the one that was opened; open it again"
-            )
+            raise
         return fd

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from oocarray.errors import InputChangedError
+from oocarray.pages import calls
 from oocarray.units import format_bytes
 
 __all__ = ["FileKey"]
@@ -22,6 +23,8 @@ class FileKey:
     size: int
     """Bytes."""
     mtime_ns: int
+    born: int = 0
+    """When the file was made, in nanoseconds: inode numbers are used again. 0: not known."""
 
     @classmethod
     def of(cls, source: str | os.PathLike[str] | int, path: str = "") -> FileKey:
@@ -30,11 +33,22 @@ class FileKey:
             raise ValueError("a descriptor has no name: give path= as well")
         now = os.stat(source)
         name = path if isinstance(source, int) else os.fspath(source)
-        return cls(os.path.abspath(name), now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+        where = os.path.abspath(name)
+        state = now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+        return cls(where, *state, calls.born(source if isinstance(source, int) else where))
 
     def same_file(self, other: FileKey) -> bool:
         """Tell whether both name one inode, by whatever path."""
         return (self.dev, self.ino) == (other.dev, other.ino)
+
+    def check_open(self, fd: int) -> None:
+        """Raise InputChangedError unless an open file is this one, and as long as it was."""
+        found = os.fstat(fd)
+        born = calls.born(fd)
+        other = bool(born and self.born and born != self.born)
+        if other or (found.st_dev, found.st_ino) != (self.dev, self.ino):
+            raise InputChangedError(f"{self.path} was replaced by another file; open it again")
+        self.check(found, written=True)
 
     def check(self, now: os.stat_result, *, written: bool = False) -> None:
         """Raise InputChangedError unless `now` shows the same file in the same state.
