@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from oocarray.errors import InputChangedError
+from oocarray.errors import InputChangedError, TruncatedFileError
 from oocarray.pages import calls
 from oocarray.units import format_bytes
 
@@ -42,12 +42,17 @@ class FileKey:
         return (self.dev, self.ino) == (other.dev, other.ino)
 
     def check_open(self, fd: int) -> None:
-        """Raise InputChangedError unless an open file is this one, and as long as it was."""
+        """Raise InputChangedError or TruncatedFileError unless this is the file, as long as it was."""
         found = os.fstat(fd)
         born = calls.born(fd)
         other = bool(born and self.born and born != self.born)
         if other or (found.st_dev, found.st_ino) != (self.dev, self.ino):
             raise InputChangedError(f"{self.path} was replaced by another file; open it again")
+        if found.st_size < self.size:
+            raise TruncatedFileError(
+                f"{self.path} had {format_bytes(self.size)} ({self.size}) when opened and was cut "
+                f"to {format_bytes(found.st_size)} ({found.st_size})"
+            )
         self.check(found, written=True)
 
     def check(self, now: os.stat_result, *, written: bool = False) -> None:
