@@ -196,9 +196,9 @@ class Array(Reductions):
         return as_memmap(self._stored("memmap()"), self._mode)
 
     def close(self) -> None:
-        """Let go of the file; any later use raises `ClosedError`.
+        """Let go of the file; any later use of this array raises `ClosedError`.
 
-        Arrays that ``view()`` returned stay valid until they are gone themselves.
+        What ``view()`` returned stays valid until it is gone itself, as do arrays made of this one.
         """
         if self._window is not None:
             self._window.release()

@@ -67,6 +67,17 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
         validate(plan, budget=limits.memory)
     except PlanError as error:
         lines.append(f"refused: {error}")
+    kept = sum(
+        write.nbytes
+        for stage in plan.stages
+        for write in stage.writes
+        if isinstance(write, Scratch)
+    )
+    if kept > limits.memory:
+        lines.append(
+            f"compute() is refused: the result has {format_bytes(kept)}, memory= allows "
+            f"{format_bytes(limits.memory)}; store() it into a file"
+        )
     return Explanation("\n".join(lines))
 
 

@@ -685,3 +685,9 @@ def test_reductions_work_within_a_small_budget(tmp_path):
     np.save(path, np.ones((512, 5000)))
     x = oo.open(path, chunks=(8, 5000))
     assert x.sum().compute(scheduler="serial", memory="1.5 MiB") == 512 * 5000
+
+
+def test_explain_says_that_a_result_is_too_large_to_compute():
+    x = oo.from_array(np.zeros((1024, 1024)))
+    text = str(x.map_blocks(np.sqrt, dtype="f8").explain(memory="4 MiB", scheduler="serial"))
+    assert "compute() is refused: the result has 8 MiB, memory= allows 4 MiB" in text
