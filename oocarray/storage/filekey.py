@@ -42,7 +42,7 @@ class FileKey:
         return (self.dev, self.ino) == (other.dev, other.ino)
 
     def check_open(self, fd: int) -> None:
-        """Raise InputChangedError or TruncatedFileError unless this is the file, as long as it was."""
+        """Raise InputChangedError or TruncatedFileError unless it is this file, and as long."""
         found = os.fstat(fd)
         born = calls.born(fd)
         other = bool(born and self.born and born != self.born)
