@@ -10,7 +10,7 @@ import numpy as np
 
 from .grid import Grid
 from .plan import Access, Blocks, Gather, Halo, Plan, Scratch, Stage, Whole
-from .program import ALL, Call, Operand
+from .program import ALL, Call, calls_in
 from .storage.layout import Strided
 
 __all__ = ["Cost", "distinct_bytes", "item_cost", "stage_bytes"]
@@ -88,19 +88,7 @@ def distinct_bytes(plan: Plan) -> int:
 
 def calls_of(stage: Stage) -> list[Call]:
     """Every call in a stage's program, each once."""
-    found: dict[int, Call] = {}
-
-    def visit(node: Any) -> None:
-        node = getattr(node, "call", node)
-        if isinstance(node, Call) and id(node) not in found:
-            found[id(node)] = node
-            for arg in node.args:
-                if isinstance(arg, Operand):
-                    visit(arg.node)
-
-    for value in getattr(stage.kernel, "values", ()):
-        visit(value)
-    return list(found.values())
+    return calls_in(getattr(stage.kernel, "values", ()))
 
 
 def _stored_values(stage: Stage) -> list[Any]:

@@ -181,7 +181,7 @@ class _MapBlocks:
     ) -> MapNode:
         if not callable(func):
             raise TypeError(f"First argument must be callable function, not {type(func).__name__}")
-        nodes = tuple(_argument(arg) for arg in args)
+        nodes = tuple(map(node_of, args))
         arrays = [node for node in nodes if isinstance(node, Node)]
         form = self._form or ("out" if isinstance(func, Kernel) else "block")
         if form == "block" and isinstance(func, Kernel):
@@ -300,11 +300,6 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
     from .backends import mapped
 
     mapped.evaluate([Root(call, node.source, in_place=True)], options)
-
-
-def _argument(value: Any) -> Any:
-    """A positional argument: an array by its node; a memmap as an array that is passed whole."""
-    return node_of(value)
 
 
 def _dtypes(dtype: Any, meta: Any, nout: int) -> tuple[np.dtype[Any], ...] | None:

@@ -5,7 +5,7 @@ Nothing here calls a function or knows where data lies: inputs are numbers of ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .grid import Chunks, Coords, Grid
 
-__all__ = ["ALL", "BLOCK_ID", "FIRST", "Call", "Input", "Operand", "Pick", "Program"]
+__all__ = ["ALL", "BLOCK_ID", "FIRST", "Call", "Input", "Operand", "Pick", "Program", "calls_in"]
 
 FIRST = -1
 """In `axes`: always block 0 of this axis (it has one block, reused for all)."""
@@ -116,3 +116,20 @@ class Program:
     """Compiled leaf kernels, one per write (None for blocks)."""
     reductions: tuple[Any, ...] = ()
     """The reductions of the stage's partials, one per write: they may hold user's functions."""
+
+
+def calls_in(values: Iterable[Any]) -> list[Call]:
+    """Every call that some values are made by, each once."""
+    found: dict[int, Call] = {}
+
+    def visit(node: Any) -> None:
+        call = node.call if isinstance(node, Pick) else node
+        if isinstance(call, Call) and id(call) not in found:
+            found[id(call)] = call
+            for arg in call.args:
+                if isinstance(arg, Operand):
+                    visit(arg.node)
+
+    for value in values:
+        visit(value)
+    return list(found.values())

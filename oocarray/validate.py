@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 
@@ -267,7 +268,7 @@ def _check_budget(stage: Stage, budget: int) -> None:
         if size
     ]
     largest = max(stage.grid.max_block_shape, default=1)
-    element = max(cost.total // max(_volume(stage.grid.max_block_shape), 1), 1)
+    element = max(cost.total // max(math.prod(stage.grid.max_block_shape), 1), 1)
     fitting = auto_chunks(stage.grid.shape, element, target=budget)
     advice = f"set memory= to at least {format_bytes(cost.total)}"
     if calls_of(stage) and largest > 1:
@@ -278,13 +279,6 @@ def _check_budget(stage: Stage, budget: int) -> None:
         f"{format_bytes(cost.total)} ({', '.join(parts)}), the memory budget is "
         f"{format_bytes(budget)}; {advice}"
     )
-
-
-def _volume(shape: tuple[int, ...]) -> int:
-    volume = 1
-    for size in shape:
-        volume *= size
-    return volume
 
 
 def _check_room(plan: Plan, scratch: str | None) -> None:

@@ -15,12 +15,12 @@ from ..estimate import calls_of
 from ..grid import Grid
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
 from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
-from ..storage.filekey import FileKey
+from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
 
 __all__ = ["compile_plan", "needs_kernels"]
 
-_NOWHERE = FileKey("(memory)", 0, 0, 0, 0)
+_NOWHERE = FileKey(MEMORY, 0, 0, 0, 0)
 
 
 def needs_kernels(plan: Plan) -> bool:

@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 
 from . import calls
+from .residency import FOLIO
 
 __all__ = ["Window", "read_pages"]
-
-
-_FOLIO = 2 << 20
 
 
 class _Pages:
@@ -82,12 +80,12 @@ class Window:
         self.populated: set[tuple[int, int]] = set()
         # Where address and position agree modulo 2 MiB the kernel can map a folio of that size
         # by one entry; the room for it is taken from addresses only, and guards besides.
-        spare = _FOLIO if self.length >= _FOLIO else 0
+        spare = FOLIO if self.length >= FOLIO else 0
         whole = self.length + 2 * calls.PAGE + spare
         reserved = calls.map_nothing(whole)
         self._address = reserved + calls.PAGE
         if spare:
-            self._address += (self.origin - self._address) % _FOLIO
+            self._address += (self.origin - self._address) % FOLIO
         try:
             calls.map_file(fd, self.origin, self.length, writable, self._address)
         except OSError:

@@ -23,7 +23,7 @@ import cloudpickle
 import numpy as np
 
 from ..errors import BlockFailedError, OocarrayError
-from ..program import Call, Program
+from ..program import Program, calls_in
 from .job import Answer, Failure, Warned
 
 __all__ = ["LARGE", "pack", "unpack", "unwrap", "wrap"]
@@ -106,7 +106,8 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     except OocarrayError:
         raise
     except Exception as error:
-        names = ", ".join(sorted({call.name for call in _calls(program)})) or "the program"
+        called = sorted({call.name for call in calls_in(program.values)})
+        names = ", ".join(called) or "the program"
         raise TypeError(
             f"{names} cannot be sent to worker processes: {error}; leave out what cannot be "
             'pickled (open files, locks, sockets), or use scheduler="threads"'
@@ -173,21 +174,6 @@ def _thawed(failure: Failure) -> Failure:
     with contextlib.suppress(Exception):  # frozen dataclasses refuse it
         exception.__notes__ = list(failure.notes)
     return replace(failure, exception=exception)
-
-
-def _calls(program: Program) -> list[Call]:
-    found: dict[int, Call] = {}
-
-    def visit(node: Any) -> None:
-        call = getattr(node, "call", node)
-        if isinstance(call, Call) and id(call) not in found:
-            found[id(call)] = call
-            for arg in call.args:
-                visit(getattr(arg, "node", None))
-
-    for value in program.values:
-        visit(value)
-    return list(found.values())
 
 
 def _importable(module: ModuleType) -> bool:

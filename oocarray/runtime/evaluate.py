@@ -15,8 +15,9 @@ import numpy as np
 
 from .. import jit
 from ..errors import BlockMismatchError
-from ..grid import Coords, Grid, Region
+from ..grid import Coords, Region
 from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
+from ..regions import Gather
 
 __all__ = ["Evaluator"]
 
@@ -137,7 +138,7 @@ class Evaluator:
         if ALL not in axes:
             return self.value(node, tuple([coords[axis] if axis >= 0 else 0 for axis in axes]))
         if isinstance(node, Input):
-            return self._readers[node.access](_region_of_all(grid, axes, coords))
+            return self._readers[node.access](Gather(grid, axes).region(grid, coords, grid.shape))
         picks = [
             range(count) if axis == ALL else (coords[axis] if axis >= 0 else 0,)
             for axis, count in zip(axes, grid.numblocks, strict=True)
@@ -148,7 +149,7 @@ class Evaluator:
                 picks,
                 lambda inner: self.value(node, inner),
             )
-        region = _region_of_all(grid, axes, coords)
+        region = Gather(grid, axes).region(grid, coords, grid.shape)
         dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
         whole = np.empty([part.stop - part.start for part in region], dtype)
         for inner in itertools.product(*picks):
@@ -158,14 +159,6 @@ class Evaluator:
             )
             self.value(node, inner, whole[place])
         return whole
-
-
-def _region_of_all(grid: Grid, axes: tuple[int, ...], coords: Coords) -> Region:
-    picked = grid.region(tuple(coords[axis] if axis >= 0 else 0 for axis in axes))
-    return tuple(
-        slice(0, size) if axis == ALL else part
-        for axis, part, size in zip(axes, picked, grid.shape, strict=True)
-    )
 
 
 def _joined(

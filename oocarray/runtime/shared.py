@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..pages.mapping import Window
-from ..storage.layout import FileKey, Strided
+from ..storage.filekey import MEMORY, FileKey
+from ..storage.layout import Strided
 
 __all__ = ["Shared", "share"]
 
@@ -34,7 +35,7 @@ class Shared:
         nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
         self.fd = _unnamed(max(nbytes, 1))
         strides = _c_strides(shape, dtype.itemsize)
-        key = FileKey.of(self.fd, path="(memory)")
+        key = FileKey.of(self.fd, path=MEMORY)
         self.strided = Strided(key, 0, shape, dtype, strides)
         window = Window(self.fd, 0, max(nbytes, 1), writable=True)
         assert window.bytes is not None

@@ -15,12 +15,10 @@ from ..grid import Coords, Grid, Region
 from ..pages import calls
 from ..pages.residency import FOLIO, Finished
 from ..plan import Blocks, Stage, Task
-from ..storage.layout import FileKey, Strided
+from ..storage.filekey import MEMORY, FileKey
+from ..storage.layout import Strided
 
-__all__ = ["MEMORY", "StageFiles"]
-
-MEMORY = "(memory)"
-"""Path of what lies in shared memory."""
+__all__ = ["StageFiles"]
 
 FileId = tuple[int, int]
 _PIECES = 1024

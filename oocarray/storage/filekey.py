@@ -9,7 +9,10 @@ from oocarray.errors import InputChangedError, TruncatedFileError
 from oocarray.pages import calls
 from oocarray.units import format_bytes
 
-__all__ = ["FileKey"]
+__all__ = ["MEMORY", "FileKey"]
+
+MEMORY = "(memory)"
+"""Path of what lies in memory and in no file."""
 
 
 @dataclass(frozen=True, slots=True)
