@@ -16,7 +16,11 @@ __all__ = ["current", "merged", "options"]
 _NAMES = tuple(field.name for field in fields(Options))
 MAX_WORKERS = 256
 """As many as a pool of processes has room for; of threads more than that helps nobody."""
-_DURABILITIES = ("none", "process", "machine")
+_CHOICES = {
+    "durability": ("none", "process", "machine"),
+    "on_error": ("raise", "skip", "fill"),
+}
+_SWITCHES = ("progress", "drop", "lock")
 _current: contextvars.ContextVar[Options | None] = contextvars.ContextVar(
     "oocarray_options", default=None
 )
@@ -41,6 +45,16 @@ class options:
         Folder for intermediate files. Default: that of the output.
     progress : bool, optional
         Show progress. Default: for runs that last, a bar on a terminal and lines elsewhere.
+    drop : bool, optional
+        Whether the pages that a run brought into the page cache are let go of. Default: when its
+        files do not fit the memory budget.
+    on_error : {"raise", "skip", "fill"}, optional
+        What a block becomes whose function raises: the end of the run; left as it was (zeros in
+        a new file); filled with `fill_value`. Default: raise.
+    fill_value : scalar, optional
+        Default: nan where the dtype has it, else zero.
+    lock : bool, optional
+        Whether the files of a run are locked while it lasts. Default: where the file system can.
 
     Each has an environment variable: ``OOCARRAY_MEMORY``, ``OOCARRAY_WORKERS`` and so on.
 
@@ -112,7 +126,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in result.items()
-        if value is not None or name not in ("scheduler", "durability")
+        if value is not None or name not in ("scheduler", *_CHOICES)
     }
 
 
@@ -128,9 +142,9 @@ def _value(name: str, value: Any) -> Any:
         if not whole or not 1 <= count <= MAX_WORKERS:
             raise ValueError(f"workers={value!r}; a whole number from 1 to {MAX_WORKERS} is needed")
         return count
-    if name == "durability" and value not in _DURABILITIES:
-        raise ValueError(f"durability={value!r} is none of {', '.join(_DURABILITIES)}")
-    if name == "progress":
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(_CHOICES[name])}")
+    if name in _SWITCHES:
         if isinstance(value, str):
             return value.lower() not in ("0", "false", "no", "off")
         return bool(value)

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 Durability = Literal["none", "process", "machine"]
+OnError = Literal["raise", "skip", "fill"]
 Repeat = Literal["safe", "journal", "never"]
 
 
@@ -60,6 +61,14 @@ class Options:
     """Folder for intermediate files; None: that of the output."""
     progress: bool | None = None
     """None: a bar where there is a terminal, log lines elsewhere, for runs that last."""
+    drop: bool | None = None
+    """Let go of the cached pages that a run brought in; None: when it does not fit the budget."""
+    on_error: OnError = "raise"
+    """What a block becomes whose function raises."""
+    fill_value: Any = None
+    """With ``on_error="fill"``; None: nan where the dtype has it, else zero."""
+    lock: bool | None = None
+    """Lock the files of a run; None: where the file system can, False: never."""
 
 
 # ---- where data lies -------------------------------------------------------------------

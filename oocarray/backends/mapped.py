@@ -71,7 +71,16 @@ def limits_of(options: Options) -> Limits:
         raise ValueError(f"workers={workers}; at least 1 is needed")
     if options.scheduler == "serial":
         workers = 1
-    return Limits(memory, workers, options.progress, options.durability != "none")
+    return Limits(
+        memory,
+        workers,
+        options.progress,
+        options.durability != "none",
+        options.drop,
+        options.on_error,
+        options.fill_value,
+        options.lock,
+    )
 
 
 def plan_of(

@@ -5,14 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["default_memory", "default_workers", "room"]
+from ..plan import OnError
+
+__all__ = ["Limits", "default_memory", "default_workers", "room"]
 
 _ROOT = ""
 """Put before the path of every file that is looked at."""
 _UNLIMITED = 1 << 60
 _WORKER_BYTES = 80 << 20
 """Interpreter, NumPy and numba of one worker, beside its share of the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may use, decided."""
+
+    memory: int
+    workers: int
+    progress: bool | None = None
+    durable: bool = False
+    """Whether what is written must be on the disk when its stage ends."""
+    drop: bool | None = None
+    """Let go of cached pages behind the run; None: when it streams."""
+    on_error: OnError = "raise"
+    fill_value: Any = None
+    lock: bool | None = None
 
 
 def room() -> int:

@@ -22,9 +22,10 @@ from ..storage.memmaps import layout_of
 from ..validate import validate
 from .files import reopen
 from .forwarding import Repeater
+from .limits import Limits
 from .pool import Pool
 from .shared import Shared, share
-from .stagerun import Limits, Observer, StageRun
+from .stagerun import Observer, StageRun
 
 __all__ = ["Limits", "Observer", "run_plan"]
 

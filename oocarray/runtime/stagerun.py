@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,12 +31,13 @@ from .failures import add_note, blocks_of, death_error, named, raised_error
 from .forwarding import Repeater, least_level
 from .interrupts import Interrupts
 from .job import Answer, Died, Failure, Job
+from .limits import Limits
 from .pipeline import pipeline
 from .pool import Pool
 from .queueing import TaskQueue
 from .stagefiles import StageFiles
 
-__all__ = ["Limits", "Observer", "StageRun"]
+__all__ = ["Observer", "StageRun"]
 
 log = logging.getLogger("oocarray")
 
@@ -48,17 +49,6 @@ _GRACE_SECONDS = 5.0
 _SHORT_GRACE_SECONDS = 0.5
 """The same after another failure: what they make is thrown away."""
 _job_numbers = iter(range(1 << 62))
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run may use, decided."""
-
-    memory: int
-    workers: int
-    progress: bool | None = None
-    durable: bool = False
-    """Whether what is written must be on the disk when its stage ends."""
 
 
 class Coordinator(Protocol):

@@ -7,15 +7,17 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from . import __version__
-from .errors import OocarrayError
-from .units import parse_bytes
+from .. import __version__
+from ..errors import OocarrayError
+from . import demo
 
 __all__ = ["main"]
 
+COMMANDS = (demo.add,)
+"""Each adds one command to the parser and returns its own parser."""
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -73,62 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"oocarray {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
-    for add in (_add_demo,):
+    for add in COMMANDS:
         command = add(commands)
         command.add_argument(
             "--debug", action="store_true", help="show the whole traceback of an error"
         )
     return parser
-
-
-def _add_demo(commands: Any) -> argparse.ArgumentParser:
-    """Add ``oocarray demo``."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        "demo",
-        help="show what oocarray does, on data made for the purpose",
-        description="Make a satellite scene larger than the memory it may use, calibrate it, "
-        "compute its vegetation index and statistics, change it in place, and check it all "
-        "against NumPy. The data is removed at the end; two pictures stay.",
-    )
-    add = command.add_argument
-    add("--size", type=_bytes, default="2GiB", help="size of the raw scene (default: %(default)s)")
-    add(
-        "--memory",
-        type=_bytes,
-        default="256MiB",
-        help="memory a run may hold (default: %(default)s)",
-    )
-    add("--workers", type=_count, metavar="N", help="worker processes (default: the processors)")
-    add("--folder", default="oocarray-demo", help="where all is made (default: ./%(default)s)")
-    add("--keep", action="store_true", help="keep the data")
-    command.set_defaults(run=_demo)
-    return command
-
-
-def _demo(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from .demo import Settings, run_demo
-
-    settings = Settings(
-        arguments.size, arguments.memory, arguments.workers, arguments.folder, arguments.keep
-    )
-    run_demo(settings, Console(highlight=False))
-
-
-def _bytes(text: str) -> int:
-    return _positive(parse_bytes, text)
-
-
-def _count(text: str) -> int:
-    return _positive(int, text)
-
-
-def _positive(read: Callable[[str], int], text: str) -> int:
-    try:
-        value = read(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
-    return value
