@@ -10,6 +10,7 @@ PYTHON ?=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 60
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -32,7 +33,12 @@ STAMP := import hashlib, os, sys; \
 help:
 	@echo 'make demo    show what oocarray does, on data made for the purpose    (DEMO_ARGS=...)'
 	@echo 'make test    run the tests                                (PYTEST_ARGS="-x tests/...")'
-	@echo 'make bench   measure beside dask, zarr and np.memmap     (BENCH_ARGS="--size 1GiB ...")'
+	@echo 'make long    run the tests that take minutes             (PYTEST_ARGS="tests/...")'
+	@echo 'make test-crash   kill workers and programs a thousand times, at random'
+	@echo 'make test-memory   measure held memory and the page cache on files of 4 GiB'
+	@echo 'make fuzz    give the .npy reader damaged files for a while    (FUZZ_SECONDS=60)'
+	@echo 'make bench-core   measure: beside others, budget, page cache  (BENCH_ARGS="--quick ...")'
+	@echo 'make bench-io     measure what Linux does with mapped files   (BENCH_ARGS="--quick ...")'
 	@echo 'make lint    ruff check, ruff format --check, mypy'
 	@echo 'make clean   remove what the other targets made, except $(VENV)'
 	@echo 'make distclean   remove $(VENV) too'
@@ -46,9 +52,36 @@ demo: environment
 test: environment
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
-.PHONY: bench
-bench: environment
-	$(RUN) -m benchmarks.engine $(BENCH_ARGS)
+.PHONY: long
+long: environment
+	$(RUN) -m pytest -m long $(PYTEST_ARGS)
+
+.PHONY: test-crash
+test-crash: environment
+	$(RUN) -m pytest -m long tests/test_crash.py tests/test_interrupts.py $(PYTEST_ARGS)
+
+.PHONY: test-memory
+test-memory: environment
+	$(RUN) -m pytest -m long -s tests/test_memory.py tests/test_cache.py $(PYTEST_ARGS)
+
+.PHONY: fuzz
+fuzz: environment
+	@$(RUN) -c 'import atheris' 2>/dev/null || \
+	$(RUN) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[fuzz]' || { \
+	    echo 'atheris could not be installed: it needs a network, Linux on x86-64 and a version of' >&2; \
+	    echo 'Python it has a wheel for. make test tries the same by hypothesis, for less long.' >&2; \
+	    exit 1; \
+	}
+	$(RUN) fuzz/fuzz_npy.py -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: bench bench-core
+bench: bench-core
+bench-core: environment
+	$(RUN) -m benchmarks.core $(BENCH_ARGS)
+
+.PHONY: bench-io
+bench-io: environment
+	$(RUN) -m benchmarks.io_policy $(BENCH_ARGS)
 
 .PHONY: lint
 lint: environment

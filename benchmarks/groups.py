@@ -14,7 +14,7 @@ __all__ = ["Group", "make_group"]
 
 
 class Group:
-    """A memory cgroup with a limit, and where version 1 keeps it apart, one that counts CPU."""
+    """A memory cgroup, and where version 1 keeps it apart, one that counts CPU."""
 
     def __init__(self, memory: Path, version: int, clock: Path | None) -> None:
         self.memory, self.version, self.clock = memory, version, clock
@@ -44,6 +44,17 @@ class Group:
                 return int((self.clock / "cpuacct.usage").read_text()) / 1e9
             rows = dict(row.split() for row in (self.clock / "cpu.stat").read_text().splitlines())
             return int(rows["usage_usec"]) / 1e6
+        return None
+
+    def unwritten(self) -> int | None:
+        """Bytes of files that are dirty or being written; None where that is not told."""
+        names = ("total_dirty", "total_writeback")
+        if self.version == 2:
+            names = ("file_dirty", "file_writeback")
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            text = (self.memory / "memory.stat").read_text()
+            rows = dict(row.split() for row in text.splitlines())
+            return sum(int(rows[name]) for name in names)
         return None
 
     def oom_kills(self) -> int:
@@ -76,8 +87,8 @@ def _remove(folder: Path) -> None:
             return
 
 
-def make_group(limit: int) -> Group | str:
-    """Make a group with a limit of `limit` bytes, below our own; or say why that cannot be."""
+def make_group(limit: int | None) -> Group | str:
+    """Make a group below our own, with a limit of bytes or none; or say why that cannot be."""
     reason = "no memory cgroup is mounted, or none is handed down to this user"
     for parent, version in _parents("memory"):
         folder = parent / f"oocarray-bench-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -88,7 +99,8 @@ def make_group(limit: int) -> Group | str:
             continue
         group = Group(folder, version, folder if version == 2 else _clock(folder.name))
         try:
-            group.limit(limit)
+            if limit is not None:
+                group.limit(limit)
         except OSError as error:
             group.remove()
             reason = f"{parent} takes no limit: {error.strerror}"

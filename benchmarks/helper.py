@@ -51,17 +51,17 @@ def main(rival: str, job: str, *groups: str) -> int:
 
 def _obey(worker: Any, order: dict[str, Any]) -> dict[str, Any]:
     if order["do"] == "sample":
-        values = worker.sample(order["case"], order["rows"], order["columns"])
+        values = worker.sample(order["written"], order["places"])
         return {"values": values.tolist()}
     if order["do"] == "tidy":
         # Garbage of what was done before is not the next run's, nor is the time to find it.
         gc.collect()
         return {}
-    method = getattr(worker, order["case"])
+    method = getattr(worker, order["method"])
     seconds, value = [], None
     for _ in range(order["calls"]):
         begin = time.perf_counter()
-        value = method()
+        value = method(**order["arguments"])
         seconds.append(time.perf_counter() - begin)
     return {"seconds": seconds, "value": value}
 

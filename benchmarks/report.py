@@ -1,182 +1,162 @@
-"""Turns the records of runs into medians, ratios, targets and tables; measures nothing."""
+"""Writes what was measured as Markdown, from its records alone; measures nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from .cases import TARGETS, Target
+from oocarray.units import format_bytes
 
-__all__ = ["show", "summarize"]
+from .cases import SECTIONS, Fresh, Settings, make_cases, make_targets
+from .machine import headline
+from .stats import by_round, judge, summarize
+from .tables import amount, quantity, spread, table
+
+__all__ = ["conclude", "doubts", "read_records", "report"]
 
 Record = dict[str, Any]
-_REFERENCE = {"import": "numpy"}
-"""Whom the others of a case are compared with, where it is not ours."""
 _BUSY = "processors_busy_elsewhere"
 _WARM = 0.01
 """Part of an input that may still be cached before a run that is called cold."""
 
 
-def summarize(records: Iterable[Record]) -> list[Record]:
-    """Summaries of each rival in each case, then the targets."""
-    rounds: dict[str, dict[str, dict[int, Record]]] = {}
-    for record in records:
-        if record["record"] == "round":
-            case = rounds.setdefault(record["case"], {})
-            case.setdefault(record["rival"], {})[record["round"]] = record
-    found = [_summary(case, rival, rivals) for case, rivals in rounds.items() for rival in rivals]
-    return [*found, *(_judge(target, rounds) for target in TARGETS if target.case in rounds)]
+def read_records(path: Path) -> list[Record]:
+    """Records of a file, the machine's first; an unfinished last line is left out.
+
+    Raises
+    ------
+    ValueError
+        The file does not begin with the facts of a machine.
+    """
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    if not records or records[0].get("record") != "machine" or "settings" not in records[0]:
+        raise ValueError(f"{path} does not begin with the record of a machine")
+    return records
 
 
-def _summary(case: str, rival: str, rivals: dict[str, dict[int, Record]]) -> Record:
-    runs = list(rivals[rival].values())
-    summary: Record = {"record": "summary", "case": case, "rival": rival, "rounds": len(runs)}
-    for name in ("seconds", "cpu_seconds", "gb_per_second", "cpu_seconds_per_gb"):
-        values = [run[name] for run in runs if run.get(name)]
-        if values:
-            summary[name] = _quartiles(values)
-    reference = _REFERENCE.get(case, "oocarray")
-    if case == "scaling":
-        reference = rival[:-1] + "1"
-    if reference != rival:
-        ratios = _ratios(rivals, rival, reference)
-        if ratios:
-            summary["ratio_to"] = reference
-            summary["ratio"] = _quartiles(ratios)
-    if case != "import":
-        left = [run["cached_before"] / run["bytes"] for run in runs if run.get("cached_before")]
-        summary["warm"] = max(left, default=0.0)
-    return summary
+def settings_of(record: Record) -> Settings:
+    """What was set, as the machine's record has it."""
+    found = dict(record["settings"])
+    return Settings(**{**found, "budgets": tuple(found["budgets"])})
 
 
-def _ratios(rivals: dict[str, dict[int, Record]], upper: str, lower: str) -> list[float]:
-    """Seconds of one by seconds of another, round by round."""
-    first, second = rivals.get(upper, {}), rivals.get(lower, {})
-    return [
-        first[number]["seconds"] / second[number]["seconds"]
-        for number in sorted(first.keys() & second.keys())
-    ]
-
-
-def _quartiles(values: list[float]) -> list[float]:
-    """Lower quartile, median, upper quartile."""
-    return [float(part) for part in np.percentile(values, [25, 50, 75])]
-
-
-def _judge(target: Target, rounds: dict[str, dict[str, dict[int, Record]]]) -> Record:
-    rivals = rounds[target.case]
-    if target.figure == "ratio":
-        values = _ratios(rivals, target.rival, "oocarray")
-    elif target.figure == "scaling":
-        values = _ratios(rivals, f"{target.rival} x1", f"{target.rival} x2")
-    else:
-        key = "cpu_seconds_per_gb" if target.figure == "cpu" else "seconds"
-        values = [run[key] for run in rivals.get(target.rival, {}).values()]
-        if target.figure == "beyond numpy" and values:
-            plain = np.median([run["seconds"] for run in rivals["numpy"].values()])
-            values = [value - float(plain) for value in values]
-    result: Record = {
-        "record": "target",
-        "case": target.case,
-        "text": target.text,
-        "wanted": target.wanted,
-        "most": target.most,
-        "found": None,
-        "reached": False,
-    }
-    if values:
-        low, middle, high = _quartiles(values)
-        reached = middle <= target.wanted if target.most else middle >= target.wanted
-        result |= {"found": middle, "quartiles": [low, high], "reached": reached}
-    return result
-
-
-# ---- tables --------------------------------------------------------------------------------------
-
-
-def show(console: Console, records: list[Record], titles: dict[str, str]) -> None:
-    """Print a table of all cases and one of the targets."""
-    summaries = [record for record in records if record["record"] == "summary"]
-    table = Table(box=box.SIMPLE_HEAD, title="Medians, quartiles in brackets")
-    table.add_column("", no_wrap=True, min_width=22)
-    columns = {"seconds": 20, "GB/s": 6, "CPU s": 6, "CPU s/GB": 8, "seconds by ...": 17}
-    for name, width in columns.items():
-        table.add_column(name, justify="right", no_wrap=True, min_width=width)
-    last = ""
-    for record in summaries:
-        if record["case"] != last:
-            last = record["case"]
-            reference = "x1" if last == "scaling" else _REFERENCE.get(last, "oocarray")
-            alone = not any("ratio" in other for other in summaries if other["case"] == last)
-            table.add_section()
-            title = f"[bold]{titles.get(last, last)}[/]"
-            table.add_row(title, "", "", "", "", "" if alone else f"... {reference}")
-        table.add_row(
-            "  " + record["rival"] + (" *" if record.get("warm", 0) > _WARM else ""),
-            _spread(record.get("seconds")),
-            _middle(record.get("gb_per_second")),
-            _middle(record.get("cpu_seconds")),
-            _middle(record.get("cpu_seconds_per_gb")),
-            _spread(record.get("ratio")),
+def conclude(records: list[Record]) -> list[Record]:
+    """Summaries of all contestants, then the targets of the cases that were measured."""
+    rounds, settings = by_round(records), settings_of(records[0])
+    found = []
+    for case in make_cases(settings).values():
+        # In the order in which they are listed, whoever came first in a round.
+        labels = (
+            list(case.codes)
+            if isinstance(case, Fresh)
+            else [contestant.label for contestant in case.contestants]
         )
-    console.print(table)
-    _show_doubts(console, records, summaries)
-    _show_targets(console, [record for record in records if record["record"] == "target"])
+        rivals = rounds.get(case.name, {})
+        found += summarize(case.name, {name: rivals[name] for name in labels if name in rivals})
+    targets = [goal for goal in make_targets(settings) if goal.case in rounds]
+    return found + [judge(goal, rounds[goal.case]) for goal in targets]
 
 
-def _show_doubts(console: Console, records: list[Record], summaries: list[Record]) -> None:
-    """Say what speaks against the figures."""
-    if any(record.get("warm", 0) > _WARM for record in summaries):
-        console.print("* not cold: over 1 % of what was to be read stayed in the page cache")
-    busy = [run[_BUSY] for run in records if _BUSY in run]
+def report(records: list[Record]) -> str:
+    """Facts, a table for each section, one of the targets, and what speaks against them."""
+    found = conclude(records)
+    settings = settings_of(records[0])
+    parts = [headline(records[0]), _settings(settings, records)]
+    for section, title in SECTIONS.items():
+        rows = [row for row in found if row["record"] == "summary" and row["section"] == section]
+        if rows:
+            parts += [f"### {title}", _section(rows)]
+    parts += ["### Targets", _targets([row for row in found if row["record"] == "target"])]
+    return "\n\n".join(part for part in [*parts, *doubts(records, found)] if part)
+
+
+def _settings(settings: Settings, records: list[Record]) -> str:
+    budgets = ", ".join(map(format_bytes, settings.budgets))
+    rounds = {record["round"] for record in records if "round" in record}
+    return (
+        f"Array {format_bytes(settings.size)}; cgroups of {format_bytes(settings.limit)}, our "
+        f"budget {format_bytes(settings.memory)}, where several are compared; budgets {budgets}; "
+        f"{settings.workers} workers; {min(settings.rounds, len(rounds))} rounds. "
+        f"Medians, quartiles in brackets; held memory and what is left cached: the most."
+    )
+
+
+def _section(summaries: list[Record]) -> str:
+    headers = ("case", "", "seconds", "GB/s", "CPU s", "CPU s/GB", "us/block", "held")
+    headers += ("memory grows", "left cached", "output left cached", "time by ...")
+    rows, last = [], ""
+    for summary in summaries:
+        per_gb = summary.get("cpu_seconds_per_gb")
+        cpu = None if per_gb else summary.get("cpu_seconds")
+        per_item, ratio = summary.get("us_per_item"), summary.get("ratio")
+        rows.append(
+            (
+                summary["title"] if summary["case"] != last else "",
+                summary["rival"] + (" *" if summary["warm"] > _WARM else ""),
+                spread(summary["seconds"]),
+                _middle(summary.get("gb_per_second")),
+                _middle(cpu),
+                _middle(per_gb),
+                spread(per_item),
+                _bytes(summary.get("held_peak")),
+                _bytes(summary.get("growth")),
+                _bytes(summary.get("cached_after")),
+                _bytes(summary.get("out_cached_after")),
+                "" if ratio is None else f"{spread(ratio)} {summary['beside']}",
+            )
+        )
+        last = summary["case"]
+    return table(headers, rows, words=2)
+
+
+def _targets(targets: list[Record]) -> str:
+    rows = []
+    for target in targets:
+        found, unit = "not measured", target["unit"]
+        if target["found"] is not None:
+            low, high = target["quartiles"]
+            found = quantity(target["found"], unit)
+            if unit == "B" and not target["worst"]:
+                found += f" [{format_bytes(low)}, {format_bytes(high)}]"
+            elif not target["worst"]:
+                found = f"{spread([low, target['found'], high])} {unit}".removesuffix(" x")
+        verdict = {True: "reached", False: "**missed**", None: ""}[target["reached"]]
+        wanted = f"{'<=' if target['most'] else '>='} {quantity(target['wanted'], unit)}"
+        rows.append((target["case"], target["text"], wanted, found, verdict))
+    return table(("case", "figure", "target", "reached", "verdict"), rows, words=2)
+
+
+def doubts(records: list[Record], found: list[Record]) -> list[str]:
+    """What speaks against the figures, and what is missing: sentences."""
+    said = []
+    if any(record.get("warm", 0) > _WARM for record in found):
+        said.append("\\* not cold: over 1 % of what was to be read stayed in the page cache")
+    busy = [record[_BUSY] for record in records if _BUSY in record]
     if busy and (middle := float(np.median(busy))) > 0.1:
-        console.print(
+        said.append(
             f"other processes kept {middle:.1f} processors busy meanwhile (median over the runs, "
             f"at most {max(busy):.1f}): repeat on a quiet machine"
         )
     for record in records:
         if record["record"] == "failure":
-            reason = record["reason"].strip().splitlines()[-1]
-            console.print(
-                f"{record['case']}: {record['rival']} dropped out: {reason}", markup=False
-            )
+            reason = (record["reason"].splitlines() or ["?"])[-1]
+            said.append(f"{record['case']}: {record['rival']} dropped out: {reason}")
+        elif record["record"] == "left out":
+            said.append(f"{record['case']} was left out: {record['reason']}")
+    return said
 
 
-def _show_targets(console: Console, targets: list[Record]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title="Targets")
-    table.add_column("case", no_wrap=True)
-    table.add_column("figure", no_wrap=True)
-    table.add_column("wanted", justify="right", no_wrap=True)
-    table.add_column("found", justify="right", no_wrap=True)
-    table.add_column("")
-    for record in targets:
-        found, verdict = "not measured", ""
-        if record["found"] is not None:
-            low, high = record["quartiles"]
-            found = _spread([low, record["found"], high])
-            verdict = "[green]reached[/]" if record["reached"] else "[red]missed[/]"
-        table.add_row(
-            record["case"],
-            record["text"],
-            f"{'<=' if record['most'] else '>='} {record['wanted']:g}",
-            found,
-            verdict,
-        )
-    console.print(table)
+def _middle(found: list[float] | None) -> str:
+    return "" if found is None else amount(found[1])
 
 
-def _middle(quartiles: list[float] | None) -> str:
-    return "" if quartiles is None else f"{quartiles[1]:.3g}"
-
-
-def _spread(quartiles: list[float] | None) -> str:
-    if quartiles is None:
-        return ""
-    low, middle, high = (f"{value:.3g}" for value in quartiles)
-    # A backslash keeps rich from taking the bracket for markup.
-    return f"{middle} \\[{low}, {high}]"
+def _bytes(count: int | None) -> str:
+    return "" if count is None else format_bytes(count)

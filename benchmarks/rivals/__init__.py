@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "Job", "Rival"]
+__all__ = ["BLOCK_BYTES", "SMALL_BLOCK_BYTES", "Job", "Rival", "third_of"]
 
 BLOCK_BYTES = 16 << 20
 """Block of the loops and chunk of the Zarr arrays: the same for all who choose one."""
+SMALL_BLOCK_BYTES = 4 << 20
+"""Block where what is left behind at the edges is looked at, and where three arrays are read."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,17 @@ class Job:
     zarr: str
     """The same array as an uncompressed Zarr v3 array."""
     out: str
-    """Where `map` puts its result; not there before each run."""
+    """Where results go; not there before each run."""
     work: str
     """An ``.npy`` file that `update` changes."""
+    part: str
+    """A smaller ``.npy`` file, its rows of 4 KiB."""
     heavy: str
     """A small ``.npy`` file for work that only the processors limit."""
     memory: int | None
     """Bytes; None: the default of whoever has one."""
-    workers: int
+    workers: int | None
+    """None: the default of whoever has one."""
     scheduler: str
     factor: float
     term: float
@@ -36,7 +42,7 @@ class Job:
 
 
 class Rival:
-    """Base of the rivals: each method named as a case does the whole of its work.
+    """Base of the rivals: each method named as a case's does the whole of its work.
 
     What a method has written is on the disk when it returns.  Opening files is part of the
     work; imports, warm pools and compiled kernels are not: the first, untimed run pays for them.
@@ -45,10 +51,17 @@ class Rival:
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def sample(self, case: str, rows: list[int], columns: list[int]) -> np.ndarray:
-        """Elements of what a case has written, for comparison."""
-        array = np.load(self.job.out if case == "map" else self.job.work, mmap_mode="r")
-        return np.array(array[rows, columns])
+    def sample(self, written: str, places: list[int]) -> np.ndarray:
+        """Elements of what was written ("out" or "work"), for comparison."""
+        array: np.ndarray[Any, Any] = np.load(getattr(self.job, written), mmap_mode="r")
+        return np.array(array.reshape(-1)[places])
 
     def close(self) -> None:
         """Let go of what was kept warm."""
+
+
+def third_of(rows: int) -> tuple[int, int]:
+    """Rows of a block of about 4 MiB, and of a third of the array in whole blocks."""
+    third = max(rows // 3, 1)
+    block = min(SMALL_BLOCK_BYTES >> 16, third)
+    return block, third // block * block

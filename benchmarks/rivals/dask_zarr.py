@@ -1,4 +1,4 @@
-"""The cases by dask's threads over uncompressed Zarr v3, written as their users write them."""
+"""The cases by dask's threads, over uncompressed Zarr v3, written as their users write them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
+def _first(block: np.ndarray) -> np.ndarray:
+    return block[:, :1]
+
+
 class DaskZarr(Rival):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -57,11 +61,16 @@ class DaskZarr(Rival):
         (2 * x + 1).to_zarr(self.job.out, compressors=None)
         _make_durable(self.job.out)
 
-    def sample(self, case: str, rows: list[int], columns: list[int]) -> np.ndarray:
-        z = zarr.open_array(self.job.out, mode="r")
+    def overhead(self, blocks: int) -> list[float]:
+        x = da.from_array(np.load(self.job.part, mmap_mode="r")[:blocks], chunks=(1, -1))
+        firsts = da.map_blocks(_first, x, dtype="f8", chunks=(1, 1)).compute()
+        return [blocks, float(firsts.sum())]
+
+    def sample(self, written: str, places: list[int]) -> np.ndarray:
+        z = zarr.open_array(getattr(self.job, written), mode="r")
         if z.compressors:
             raise RuntimeError("the output is compressed, which was not asked for")
-        return np.asarray(z.vindex[rows, columns])
+        return np.asarray(z.vindex[np.unravel_index(places, z.shape)])
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
-from . import BLOCK_BYTES, Rival
+from . import BLOCK_BYTES, SMALL_BLOCK_BYTES, Rival
 
 
-def _blocks(array: np.ndarray) -> Iterator[slice]:
-    rows = max(BLOCK_BYTES // (array.itemsize * array.shape[1]), 1)
+def _blocks(array: np.ndarray, nbytes: int = BLOCK_BYTES) -> Iterator[slice]:
+    rows = max(nbytes // (array.itemsize * array.shape[1]), 1)
     for start in range(0, array.shape[0], rows):
         yield slice(start, min(start + rows, array.shape[0]))
 
 
 class MemmapLoop(Rival):
-    def mean(self) -> float:
-        x = np.load(self.job.source, mmap_mode="r")
+    @staticmethod
+    def _mean(path: str, nbytes: int) -> float:
+        x = np.load(path, mmap_mode="r")
         total = 0.0
-        for block in _blocks(x):
+        for block in _blocks(x, nbytes):
             total += float(x[block].sum())
         return total / x.size
 
+    def mean(self) -> float:
+        return self._mean(self.job.source, BLOCK_BYTES)
+
+    def stream(self) -> float:
+        return self._mean(self.job.part, SMALL_BLOCK_BYTES)
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return np.load(self.job.source, mmap_mode="r")
+
+    def second(self) -> float:
+        return float(self._whole.mean())
+
     def map(self) -> None:
-        x = np.load(self.job.source, mmap_mode="r")
+        self._map(self.job.source, BLOCK_BYTES)
+
+    def stream_map(self) -> None:
+        self._map(self.job.part, SMALL_BLOCK_BYTES)
+
+    def _map(self, path: str, nbytes: int) -> None:
+        x = np.load(path, mmap_mode="r")
         out = np.lib.format.open_memmap(self.job.out, mode="w+", dtype=x.dtype, shape=x.shape)
-        self._scale(x, out, 2.0, 1.0)
+        self._scale(x, out, 2.0, 1.0, nbytes)
 
     def update(self) -> None:
         x = np.load(self.job.work, mmap_mode="r+")
-        self._scale(x, x, self.job.factor, self.job.term)
+        self._scale(x, x, self.job.factor, self.job.term, BLOCK_BYTES)
 
-    def _scale(self, x: np.ndarray, out: np.ndarray, factor: float, term: float) -> None:
-        first = next(_blocks(x))
+    @staticmethod
+    def _scale(x: np.ndarray, out: np.ndarray, factor: float, term: float, nbytes: int) -> None:
+        first = next(_blocks(x, nbytes))
         buffer = np.empty_like(x[first], subok=False)
-        for block in _blocks(x):
+        for block in _blocks(x, nbytes):
             part = buffer[: block.stop - block.start]
             np.multiply(x[block], factor, out=part)
             # Each page of the output is touched once.
