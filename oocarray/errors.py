@@ -7,12 +7,17 @@ from it, so that ``except OSError`` or ``except ValueError`` go on working.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
+    "ArrayLockedError",
     "BlockFailedError",
     "BlockMismatchError",
     "BudgetError",
     "ClosedError",
     "DtypeError",
+    "FailedBlocksWarning",
     "FormatError",
     "GridWarning",
     "InputChangedError",
@@ -48,6 +53,18 @@ class NotRegularFileError(OocarrayError, OSError):
     """The path leads to a directory, pipe, device or socket."""
 
 
+class ArrayLockedError(OocarrayError, BlockingIOError):
+    """Another run uses the file: it changes it, or reads what this one would change.
+
+    Attributes
+    ----------
+    pids : tuple of int
+        Processes that hold the lock, as far as the system tells.
+    """
+
+    pids: tuple[int, ...] = ()
+
+
 class ClosedError(OocarrayError, ValueError):
     """An array was used after ``close()``."""
 
@@ -69,7 +86,25 @@ class BlockMismatchError(OocarrayError, ValueError):
 
 
 class BlockFailedError(OocarrayError, RuntimeError):
-    """A block function raised something that could not be carried to the caller as it was."""
+    """A block cannot be made.
+
+    Its function raised something that could not be carried to the caller as it was; or it ended
+    its worker process three times, of which the last `WorkerDiedError` is the cause.
+
+    Attributes
+    ----------
+    block : tuple of int or None
+        Its coordinates.
+    signal : str
+        Name of the signal that ended the worker, or ``"exit code n"``; ``""`` if none has.
+    """
+
+    def __init__(
+        self, message: str, *, block: tuple[int, ...] | None = None, signal: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.block = block
+        self.signal = signal
 
 
 class KernelError(OocarrayError, TypeError):
@@ -105,9 +140,13 @@ class TornBlockError(WorkerDiedError):
     ----------
     blocks : tuple of tuple of int
         Coordinates of every block that may be half updated.
+    changed : numpy.ndarray of bool, or None
+        One element per block: True where it was updated wholly. What is neither here nor in
+        `blocks` is as it was.
     """
 
     blocks: tuple[tuple[int, ...], ...] = ()
+    changed: Any = None
 
 
 class ProtocolError(OocarrayError, RuntimeError):
@@ -120,3 +159,20 @@ class InputChangedError(OocarrayError, RuntimeError):
 
 class GridWarning(UserWarning):
     """A grid that makes a run read or write each page many times over."""
+
+
+class FailedBlocksWarning(UserWarning):
+    """Blocks whose function raised were left out or filled, as ``on_error=`` had asked for.
+
+    Attributes
+    ----------
+    blocks : tuple of tuple of int
+        Their coordinates.
+    errors : dict
+        For each of them what was raised, in short.
+    """
+
+    def __init__(self, message: str, errors: Mapping[tuple[int, ...], str] | None = None) -> None:
+        super().__init__(message)
+        self.errors = dict(errors or {})
+        self.blocks = tuple(self.errors)

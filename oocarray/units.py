@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["format_bytes", "format_count", "format_seconds", "parse_bytes"]
+__all__ = ["format_at_least", "format_bytes", "format_count", "format_seconds", "parse_bytes"]
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _FACTORS = {
@@ -30,8 +30,23 @@ def format_bytes(count: float) -> str:
         if abs(size) < 1024 or unit == _BINARY[-1]:
             break
         size /= 1024
-    text = f"{size:.0f}" if unit == "B" else f"{size:.4g}" if abs(size) >= 1000 else f"{size:.3g}"
+    text = f"{size:.0f}" if unit == "B" else f"{size:.4g}" if abs(size) >= 999.5 else f"{size:.3g}"
     return f"{text} {unit}"
+
+
+def format_at_least(count: int) -> str:
+    """Write a number of bytes rounded up: what is read from it is at least as many.
+
+    Examples
+    --------
+    >>> format_at_least(1537), format_at_least(48 << 20)
+    ('1.51 KiB', '48 MiB')
+    """
+    more, step = count, 1
+    while parse_bytes(text := format_bytes(more)) < count:
+        # Ever larger steps, until one shows in the digits that are written.
+        more, step = more + step, 2 * step
+    return text
 
 
 def parse_bytes(text: int | float | str) -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from oocarray.errors import DtypeError, NotRegularFileError
 from oocarray.pages import calls
-from oocarray.storage import create
+from oocarray.storage import create, room
 from oocarray.storage import draft as drafts
 from oocarray.storage.create import create_npy, create_raw, draft_npy, draft_raw
 from oocarray.storage.draft import Draft
@@ -298,14 +298,14 @@ def free(folder):
 @pytest.mark.parametrize("fallocate", [True, False])
 def test_a_full_disk_is_an_oserror_at_creation(small, kind, foreseen, fallocate, monkeypatch):
     (small / "other").write_bytes(bytes(MIB // 4))
-    before, room = os.listdir(small), free(small)
-    assert room == MIB * 3 // 4
+    before, left = os.listdir(small), free(small)
+    assert left == MIB * 3 // 4
     if not fallocate:
         monkeypatch.setattr(calls, "fallocate", failing(errno.EOPNOTSUPP)(calls.fallocate))
     if not foreseen:  # somebody else is quicker
-        plain = Draft._free
+        plain = room.free_room
         answers = iter([1 << 40])
-        monkeypatch.setattr(Draft, "_free", lambda self: next(answers, None) or plain(self))
+        monkeypatch.setattr(room, "free_room", lambda *args: next(answers, None) or plain(*args))
     with pytest.raises(
         OSError, match=r"needs 800 KiB \(819200\), free on its file system"
     ) as caught:
@@ -315,7 +315,7 @@ def test_a_full_disk_is_an_oserror_at_creation(small, kind, foreseen, fallocate,
     if foreseen:
         assert "free on its file system: 768 KiB (786432); make room" in str(caught.value)
     assert os.listdir(small) == before
-    assert free(small) == room
+    assert free(small) == left
     create_raw(small / "x.bin", 786_432, "u1")
     assert free(small) == 0
 

@@ -66,7 +66,7 @@ def test_open_raw(tmp_path: Path) -> None:
 
 def test_what_cannot_be_opened(npy: Make, tmp_path: Path) -> None:
     path = npy(4)
-    with pytest.raises(ValueError, match=r"mode='w' is neither 'r' nor 'r\+'; oo.create"):
+    with pytest.raises(ValueError, match=r"mode='w' is none of 'r', 'r\+' and 'a'; oo.create"):
         oo.open(path, "w")
     with pytest.raises(TypeError, match="dtype= is missing"):
         oo.open(path, shape=4)

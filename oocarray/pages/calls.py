@@ -22,12 +22,14 @@ from typing import Any
 __all__ = [
     "DONTNEED",
     "HUGEPAGE",
+    "NOHUGEPAGE",
     "PAGE",
     "POPULATE_READ",
     "POPULATE_WRITE",
     "SEQUENTIAL",
     "advise",
     "born",
+    "cache_counts",
     "cached_bytes",
     "die_with_parent",
     "drop_cached",
@@ -35,9 +37,11 @@ __all__ = [
     "map_file",
     "map_nothing",
     "populate",
+    "resident",
     "start_writing",
     "unmap",
     "wait_written",
+    "will_need",
 ]
 
 PAGE = mmap.PAGESIZE
@@ -46,6 +50,7 @@ PAGE = mmap.PAGESIZE
 SEQUENTIAL = 2
 DONTNEED = 4
 HUGEPAGE = 14
+NOHUGEPAGE = 15
 POPULATE_READ = 22
 POPULATE_WRITE = 23
 _PROT_NONE, _PROT_READ, _PROT_WRITE = 0, 1, 2
@@ -73,6 +78,7 @@ def _declare(name: str, result: type, *arguments: type) -> Any:
 _mmap = _declare("mmap", _ptr, _ptr, _size, _int, _int, _int, ctypes.c_int64)
 _munmap = _declare("munmap", _int, _ptr, _size)
 _madvise = _declare("madvise", _int, _ptr, _size, _int)
+_mincore = _declare("mincore", _int, _ptr, _size, ctypes.c_char_p)
 _fallocate = _declare("fallocate", _int, _int, _int, ctypes.c_int64, ctypes.c_int64)
 _sync_file_range = _declare(
     "sync_file_range", _int, _int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
@@ -147,8 +153,10 @@ def populate(address: int, length: int, write: bool) -> bool:
     return True
 
 
-def fallocate(fd: int, offset: int, length: int) -> None:
-    """Reserve disk blocks for a range, which then reads as zeros.
+def fallocate(fd: int, offset: int, length: int, keep_size: bool = False) -> None:
+    """Reserve disk blocks for a range; where there were none, it then reads as zeros.
+
+    With `keep_size` the file does not grow, wherever the range ends.
 
     glibc's ``posix_fallocate`` writes a byte into each block where the file system lacks
     the call; this one raises EOPNOTSUPP, so that the caller decides.
@@ -160,7 +168,7 @@ def fallocate(fd: int, offset: int, length: int) -> None:
     """
     if _fallocate is None:
         raise OSError(errno.ENOSYS, "fallocate: not on this system")
-    while _fallocate(fd, 0, offset, length) != 0:
+    while _fallocate(fd, int(keep_size), offset, length) != 0:
         if ctypes.get_errno() != errno.EINTR:
             _raise("fallocate")
 
@@ -203,15 +211,52 @@ def drop_cached(fd: int, offset: int, length: int) -> bool:
     return True
 
 
+def will_need(fd: int, offset: int, length: int) -> bool:
+    """Ask the kernel to begin reading a range into the page cache; do not wait."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    try:
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        return False
+    return True
+
+
 def cached_bytes(fd: int, offset: int, length: int) -> int | None:
     """Count the bytes of a range that are in the page cache now; None where it cannot be told."""
+    found = cache_counts(fd, offset, length)
+    return None if found is None else found[0] * PAGE
+
+
+def cache_counts(fd: int, offset: int, length: int) -> tuple[int, int, int, int, int] | None:
+    """Count the pages of a range in the page cache (Linux 6.5); None where it cannot be told.
+
+    Returns
+    -------
+    tuple of int, or None
+        Pages that are cached, dirty, being written, evicted, and evicted lately.
+    """
     if not _linux or _syscall is None:
         return None
     where, stat = _Range(offset, length), _CacheStat()
     result = _syscall(
         _long(_SYS_CACHESTAT), _int(fd), ctypes.byref(where), ctypes.byref(stat), ctypes.c_uint(0)
     )
-    return int(stat.cached) * PAGE if result == 0 else None
+    if result != 0:
+        return None
+    return stat.cached, stat.dirty, stat.writeback, stat.evicted, stat.recently_evicted
+
+
+def resident(address: int, length: int) -> bytes | None:
+    """Tell of each page of a mapping, by bit 0 of a byte, whether it is in the page cache.
+
+    None where it cannot be told. Of a file that this process neither owns nor may write the
+    kernel says 1 for every page, so that nobody learns what others read.
+    """
+    if not _linux or _mincore is None:
+        return None
+    found = ctypes.create_string_buffer(-(-length // PAGE))
+    return found.raw if _mincore(address, length, found) == 0 else None
 
 
 def born(source: int | str) -> int:

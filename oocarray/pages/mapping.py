@@ -9,16 +9,23 @@ of changing another block.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import resource
 import weakref
 from typing import Any
 
 import numpy as np
 
+from ..units import format_bytes
 from . import calls
 from .residency import FOLIO
 
 __all__ = ["Window", "read_pages"]
+
+_READ_BYTES = 256 << 10
+"""At a time, of what is read only to have it cached: it stays within a processor's own cache."""
 
 
 class _Pages:
@@ -82,15 +89,18 @@ class Window:
         # by one entry; the room for it is taken from addresses only, and guards besides.
         spare = FOLIO if self.length >= FOLIO else 0
         whole = self.length + 2 * calls.PAGE + spare
-        reserved = calls.map_nothing(whole)
+        try:
+            reserved = calls.map_nothing(whole)
+        except OSError as error:
+            raise _no_room(fd, whole, error) from None
         self._address = reserved + calls.PAGE
         if spare:
             self._address += (self.origin - self._address) % FOLIO
         try:
             calls.map_file(fd, self.origin, self.length, writable, self._address)
-        except OSError:
+        except OSError as error:
             calls.unmap(reserved, whole)
-            raise
+            raise _no_room(fd, whole, error) from None
         pages = _Pages(self._address, self.length, writable)
         # At interpreter exit views may outlive us: the kernel cleans up, finalizers must not.
         self._finalizer = weakref.finalize(pages, calls.unmap, reserved, whole)
@@ -135,11 +145,37 @@ class Window:
         return not self._finalizer.alive
 
 
+def _no_room(fd: int, length: int, error: OSError) -> OSError:
+    """Say why there are no addresses for a mapping."""
+    path = None
+    with contextlib.suppress(OSError):
+        path = os.readlink(f"/proc/self/fd/{fd}")
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    text = f"no room to map {format_bytes(length)}"
+    if limit != resource.RLIM_INFINITY:
+        taken = "unknown"
+        with contextlib.suppress(OSError), open("/proc/self/statm") as stream:
+            taken = format_bytes(int(stream.read().split()[0]) * calls.PAGE)
+        text += (
+            f": RLIMIT_AS lets this process have {format_bytes(limit)} of addresses, {taken} are "
+            "taken; addresses are not memory: lift the limit (ulimit -v unlimited) and set memory="
+        )
+    elif error.errno == errno.ENOMEM:
+        text += ": this process has as many mappings as it may (sysctl vm.max_map_count)"
+    return OSError(error.errno, f"{text} ({error.strerror})", path)
+
+
 def read_pages(fd: int, start: int, stop: int) -> None:
-    """Read one byte of every page of a range, for kernels that cannot populate a mapping.
+    """Read past a range, so that its pages are cached, where a mapping is not to be populated.
 
     What would be SIGBUS in the mapping is an OSError here.
     """
-    for position in range(start - start % calls.PAGE, stop, calls.PAGE):
-        if not os.pread(fd, 1, position):
+    piece = bytearray(_READ_BYTES)
+    position = start - start % calls.PAGE
+    while position < stop:
+        wanted = memoryview(piece)[: min(stop - position, _READ_BYTES)]
+        # Of the file's last page the end may be missing: the mapping has zeros there.
+        count = os.preadv(fd, [wanted], position)
+        if not count:
             raise OSError(14, "file ends before the mapping does")
+        position += -(-count // calls.PAGE) * calls.PAGE

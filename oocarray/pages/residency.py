@@ -6,19 +6,21 @@ Nothing here touches a page: the worker populates, the coordinator drops, both a
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ..units import format_bytes
+from .tuning import DEFAULT
 
 __all__ = ["FOLIO", "Finished", "Residency", "choose_residency", "work_unit"]
 
 FOLIO = 2 << 20
 """Largest piece in which Linux caches a file: at a block's edge two blocks share one."""
 
-SMALLEST_UNIT, LARGEST_UNIT = 256 << 10, 64 << 20
-"""Below, the message costs more than the work; above, more in flight gains nothing."""
+SMALLEST_UNIT = 256 << 10
+"""Below, the message costs more than the work; above `Tuning.unit`, more gains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def choose_residency(distinct_bytes: int, budget: int) -> Residency:
     return Residency("stream", sizes.format("do not fit"))
 
 
-def work_unit(budget: int, workers: int, arrays: int) -> int:
+def work_unit(budget: int, workers: int, arrays: int, largest: int = DEFAULT.unit) -> int:
     """Bytes of one array that one task works on: a quarter of a worker's share.
 
     A worker has up to four tasks at once: one prefetched, one computed, two on their way out.
@@ -65,7 +67,7 @@ def work_unit(budget: int, workers: int, arrays: int) -> int:
     32
     """
     share = budget // (max(workers, 1) * max(arrays, 1) * 4)
-    return min(max(share, SMALLEST_UNIT), LARGEST_UNIT)
+    return min(max(share, SMALLEST_UNIT), largest)
 
 
 class Finished:
@@ -79,7 +81,12 @@ class Finished:
     def __init__(self, keep: Iterable[tuple[int, int]] = ()) -> None:
         self._starts: list[int] = []
         self._stops: list[int] = []
-        self._keep = sorted(keep)
+        self._keep: list[tuple[int, int]] = []
+        for start, stop in sorted(keep):
+            if self._keep and start <= self._keep[-1][1]:
+                self._keep[-1] = self._keep[-1][0], max(stop, self._keep[-1][1])
+            else:
+                self._keep.append((start, stop))
 
     def add(self, start: int, stop: int, reach: int) -> list[tuple[int, int]]:
         """Add a range; return what may be dropped now.
@@ -95,18 +102,20 @@ class Finished:
             low, high = min(start, self._starts[first]), max(stop, self._stops[last - 1])
         self._starts[first:last] = [low]
         self._stops[first:last] = [high]
-        return list(self._without_kept(max(low, start - reach), min(high, stop + reach)))
+        return list(self.without_kept(max(low, start - reach), min(high, stop + reach)))
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """All finished ranges, what is kept of them included."""
+        return zip(self._starts, self._stops, strict=True)
 
     def all(self) -> list[tuple[int, int]]:
         """Return every finished range that may be dropped."""
-        return [
-            part
-            for span in zip(self._starts, self._stops, strict=True)
-            for part in self._without_kept(*span)
-        ]
+        return [part for span in self.spans() for part in self.without_kept(*span)]
 
-    def _without_kept(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        for kept_start, kept_stop in self._keep:
+    def without_kept(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """A range, less what was cached before the run began."""
+        first = bisect.bisect_right(self._keep, (start, start)) - 1
+        for kept_start, kept_stop in itertools.islice(self._keep, max(first, 0), None):
             if kept_stop <= start:
                 continue
             if kept_start >= stop:

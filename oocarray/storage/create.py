@@ -144,7 +144,8 @@ def _draft(
     draft = Draft.create(path, len(header) + layout.nbytes, overwrite=overwrite)
     try:
         _write(draft.fd, header, 0)
-        return draft, replace(layout, file=FileKey.of(draft.fd, draft.path))
+        key = FileKey.of(draft.fd, draft.path)
+        return draft, replace(layout, file=key.with_header(header) if header else key)
     except BaseException:
         draft.discard()
         raise
@@ -165,7 +166,8 @@ def _finish(draft: Draft, layout: Strided, element: bytes, durability: str) -> S
     with draft:
         if any(element):
             _fill(draft.fd, element, layout)
-        return replace(layout, file=draft.publish(durability))
+        key = replace(draft.publish(durability), header=layout.file.header)
+        return replace(layout, file=key)
 
 
 def _fill(fd: int, element: bytes, layout: Strided) -> None:

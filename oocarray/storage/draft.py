@@ -1,7 +1,8 @@
 """A file built beside its target and shown under its name only when complete; holds no data.
 
 The file has no name while it is built (O_TMPFILE): if the process is killed, nothing is
-left to clean up.  Where the file system lacks that, it is named ``.NAME.RANDOM.part``.
+left to clean up.  Where the file system lacks that, it is named ``.NAME.RANDOM.part`` and
+only its owner may open it.  Data is written through the descriptor, never by name.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ import stat
 from types import TracebackType
 
 from oocarray.errors import NotRegularFileError
-from oocarray.pages import calls
 from oocarray.storage.layout import FileKey
+from oocarray.storage.room import reserve
 from oocarray.units import format_bytes
 
 __all__ = ["DURABILITIES", "Draft"]
 
 DURABILITIES = ("none", "process", "machine")
 
-_ZEROS = bytes(1 << 20)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+_NO_TMPFILE = (
+    *(errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT),
+    *(errno.ENOSYS, errno.EPERM),
+)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NAME_KEPT = 50  # characters of the target's name: 255 bytes must also hold the random part
 
@@ -40,6 +42,9 @@ class Draft:
         Descriptor, open for reading and writing until the draft is closed; -1 afterwards.
     nbytes : int
         Size of the file.
+    part_path : str or None
+        Path of the unfinished file where the file system has no files without a name; else
+        None.  Whoever ends this process by force may unlink it.
 
     Examples
     --------
@@ -95,7 +100,7 @@ class Draft:
                 # The system names "." or a name that nobody has heard of.
                 error.filename = draft.path
                 raise
-            draft._reserve()
+            reserve(draft.fd, draft.nbytes, draft.path)
         except BaseException:
             draft.discard()
             raise
@@ -129,7 +134,13 @@ class Draft:
                 os.fchmod(self.fd, self._mode)
             if self._overwrite:
                 self._check_target()
-            replaced = self._show()
+            try:
+                replaced = self._show()
+            except OSError as error:
+                if self._part or error.errno not in _NO_LINKS:
+                    raise
+                self._copy_named(durability)
+                replaced = self._show()
             if durability != "none":
                 try:
                     os.fsync(self._dir)
@@ -154,6 +165,10 @@ class Draft:
                 if fd >= 0:
                     os.close(fd)
             self.fd = self._dir = -1
+
+    @property
+    def part_path(self) -> str | None:
+        return os.path.join(os.path.dirname(self.path), self._part) if self._part else None
 
     def __enter__(self) -> Draft:
         return self
@@ -184,10 +199,23 @@ class Draft:
             )
         if not stat.S_ISREG(found.st_mode):
             raise NotRegularFileError(f"{self.path} is no regular file and is not overwritten")
+        # It will be replaced by way of a temporary name: better refused now than after the run.
+        self._check_folder()
 
     def _exists(self) -> FileExistsError:
         message = "file exists; pass overwrite=True to replace it"
         return FileExistsError(errno.EEXIST, message, self.path)
+
+    def _check_folder(self) -> None:
+        """Refuse a temporary name where any user could put another file in its place."""
+        found = os.fstat(self._dir)
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise PermissionError(
+                errno.EACCES,
+                f"any user may replace files in its folder (mode {stat.S_IMODE(found.st_mode):o}), "
+                "also the unfinished one; set the sticky bit (chmod +t), or choose another folder",
+                self.path,
+            )
 
     def _random_name(self) -> str:
         return f".{self._name[:_NAME_KEPT]}.{secrets.token_hex(8)}.part"
@@ -195,63 +223,43 @@ class Draft:
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CLOEXEC
         try:
-            # 0666: the kernel applies the umask, or the directory's default ACL.
-            self.fd = os.open(".", flags | os.O_TMPFILE, 0o666, dir_fd=self._dir)
-            return
+            # Without /proc it could not be given a name.
+            if os.path.isdir("/proc/self/fd"):
+                # 0666: the kernel applies the umask, or the directory's default ACL.
+                self.fd = os.open(".", flags | os.O_TMPFILE, 0o666, dir_fd=self._dir)
+                return
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
                 raise
+        self._open_named()
+
+    def _open_named(self) -> None:
+        self._check_folder()
         name = self._random_name()
-        flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         self.fd = os.open(name, flags, 0o666, dir_fd=self._dir)
         self._part = name
         # Nobody else looks at the unfinished file: it gets the mode it was made with at the end.
         self._mode = stat.S_IMODE(os.fstat(self.fd).st_mode)
         os.fchmod(self.fd, 0o600)
 
-    def _free(self) -> int | None:
-        """Bytes this process may still write to the file system; None if it does not say."""
-        room = os.fstatvfs(self.fd)
-        if room.f_blocks == 0:
-            return None
-        blocks = room.f_bfree if os.geteuid() == 0 else room.f_bavail
-        return blocks * room.f_frsize
-
-    def _reserve(self) -> None:
-        if self.nbytes == 0:
-            return
-        free = self._free()
-        if free is not None and self.nbytes > free:
-            # Asking would first take all of it, and so stop everybody else.
-            raise self._no_room(errno.ENOSPC)
+    def _copy_named(self, durability: str) -> None:
+        """Go on with a named copy, where the system gives no name to a file without one."""
+        unnamed = self.fd
         try:
-            try:
-                calls.fallocate(self.fd, 0, self.nbytes)
-            except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
-                    raise
-                self._write_zeros()
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise self._no_room(error.errno) from error
-            raise
-
-    def _write_zeros(self) -> None:
-        """Reserve by writing: only bytes that were written cannot run out of room later."""
-        at = 0
-        while at < self.nbytes:
-            at += os.pwrite(self.fd, _ZEROS[: self.nbytes - at], at)
-
-    def _no_room(self, number: int | None) -> OSError:
-        code = errno.ENOSPC if number is None else number
-        free = self._free()
-        room = "unknown" if free is None else f"{format_bytes(free)} ({free})"
-        why = {
-            errno.EFBIG: "the largest file allowed here is smaller (ulimit -f)",
-            errno.EDQUOT: "the disk quota is used up",
-        }.get(code, "make room or choose another directory")
-        need = f"{format_bytes(self.nbytes)} ({self.nbytes})"
-        return OSError(code, f"needs {need}, free on its file system: {room}; {why}", self.path)
+            self._open_named()
+            reserve(self.fd, self.nbytes, self.path)
+            at = 0
+            while at < self.nbytes:
+                done = os.sendfile(self.fd, unnamed, at, self.nbytes - at)
+                if not done:
+                    raise OSError(errno.EIO, "the unfinished file ended early", self.path)
+                at += done
+            if durability != "none":
+                os.fsync(self.fd)
+            os.fchmod(self.fd, self._mode)
+        finally:
+            os.close(unnamed)
 
     def _show(self) -> bool:
         """Give the file its name; tell whether it may have replaced another."""
@@ -280,6 +288,7 @@ class Draft:
                 self._part = ""
             return False
         if not self._part:
+            self._check_folder()
             name = self._random_name()
             os.link(source, name, dst_dir_fd=self._dir, follow_symlinks=True)
             self._part = name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+import zlib
+from dataclasses import dataclass, field, replace
 
 from oocarray.errors import InputChangedError, TruncatedFileError
 from oocarray.pages import calls
@@ -28,6 +30,8 @@ class FileKey:
     mtime_ns: int
     born: int = 0
     """When the file was made, in nanoseconds: inode numbers are used again. 0: not known."""
+    header: tuple[int, int] | None = field(default=None, compare=False)
+    """Length and checksum of the bytes that said what the file holds, if there are such."""
 
     @classmethod
     def of(cls, source: str | os.PathLike[str] | int, path: str = "") -> FileKey:
@@ -36,16 +40,25 @@ class FileKey:
             raise ValueError("a descriptor has no name: give path= as well")
         now = os.stat(source)
         name = path if isinstance(source, int) else os.fspath(source)
-        where = os.path.abspath(name)
+        where = name if name == MEMORY else os.path.abspath(name)
         state = now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
         return cls(where, *state, calls.born(source if isinstance(source, int) else where))
+
+    def with_header(self, header: bytes) -> FileKey:
+        """The same, remembering the bytes at the file's beginning that describe the array."""
+        return replace(self, header=(len(header), _checksum(header)))
 
     def same_file(self, other: FileKey) -> bool:
         """Tell whether both name one inode, by whatever path."""
         return (self.dev, self.ino) == (other.dev, other.ino)
 
     def check_open(self, fd: int) -> None:
-        """Raise InputChangedError or TruncatedFileError unless it is this file, and as long."""
+        """Raise unless it is this file, as long, and still says the same of what it holds.
+
+        Raises
+        ------
+        InputChangedError, TruncatedFileError
+        """
         found = os.fstat(fd)
         born = calls.born(fd)
         other = bool(born and self.born and born != self.born)
@@ -56,7 +69,16 @@ class FileKey:
                 f"{self.path} had {format_bytes(self.size)} ({self.size}) when opened and was cut "
                 f"to {format_bytes(found.st_size)} ({found.st_size})"
             )
-        self.check(found, written=True)
+        if self.header is None or found.st_size == self.size:
+            self.check(found, written=True)
+        if self.header is not None and found.st_mtime_ns != self.mtime_ns:
+            # New data is welcome, and so are rows behind those that were there; what is laid out
+            # otherwise would be read as nonsense.
+            length, checksum = self.header
+            if _checksum(os.pread(fd, length, 0)) != checksum:
+                raise InputChangedError(
+                    f"{self.path}: its header was rewritten after it was opened; open it again"
+                )
 
     def check(self, now: os.stat_result, *, written: bool = False) -> None:
         """Raise InputChangedError unless `now` shows the same file in the same state.
@@ -77,3 +99,10 @@ class FileKey:
             )
         if not written and now.st_mtime_ns != self.mtime_ns:
             raise InputChangedError(f"{self.path} was modified after it was opened; open it again")
+
+
+def _checksum(header: bytes) -> int:
+    """Checksum of a header, without the number of rows of an array to which rows can be added."""
+    if b"'fortran_order': False" in header:
+        header = re.sub(rb"('shape': \()[0-9]+", rb"\1", header).rstrip()
+    return zlib.crc32(header)

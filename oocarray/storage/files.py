@@ -94,6 +94,7 @@ def open_npy(path: PathLike, mode: str = "r", *, max_header: int = MAX_HEADER) -
     try:
         key = FileKey.of(fd, os.fspath(path))
         header = parse_header(fd, key.size, path=key.path, max_header=max_header)
+        key = key.with_header(os.pread(fd, header.data_offset, 0))
     finally:
         os.close(fd)
     if header.trailing and key not in _warned_trailing:
