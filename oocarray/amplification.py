@@ -16,6 +16,7 @@ _Ints = npt.NDArray[np.int64]
 
 # Kinds of stretches counted one by one: some 50 MiB of counters.
 _MAX_KINDS = 1 << 20
+_SLAB = 1 << 16
 
 
 def read_amplification(grid: Grid, itemsize: int, order: Order, page: int = 4096) -> float:
@@ -99,10 +100,15 @@ class _Stretches(NamedTuple):
 def _pieces(grid: Grid, axis: int, stride: int, page: int) -> _Stretches:
     """Return the pieces of one axis; lengths are what each adds to one row of it."""
     starts = np.frombuffer(grid._starts[axis], np.int64)
-    extents = np.diff(starts)
-    kept = extents > 0
-    begin = starts[:-1][kept] % page * (stride % page) % page
-    return _Stretches(begin, (extents[kept] - 1) * stride, np.ones(len(begin))).unique(page)
+    kinds = []
+    for first in range(0, len(starts) - 1, _SLAB):
+        slab = starts[first : first + _SLAB + 1]
+        extents = np.diff(slab)
+        kept = extents > 0
+        begin = slab[:-1][kept] % page * (stride % page) % page
+        found = _Stretches(begin, (extents[kept] - 1) * stride, np.ones(len(begin)))
+        kinds.append(found.unique(page))
+    return _Stretches(*(np.concatenate(parts) for parts in zip(*kinds, strict=True))).unique(page)
 
 
 def _repeat(stride: int, times: int, page: int) -> _Stretches:

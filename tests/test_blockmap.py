@@ -466,7 +466,7 @@ def test_m20_m22_detection_by_name(func: Callable[..., Any], expected: bool) -> 
 
 def test_free_arrays_share_one_grid() -> None:
     plan = plan_map([free(4096, 4096, itemsize=2), free(4096, 4096, itemsize=4)])
-    grid = ((1024,) * 4, (4096,))
+    grid = ((512,) * 8, (4096,))
     assert plan.chunks == grid
     assert plan.inputs == (grid, grid)
     assert plan.axes == ((0, 1), (0, 1))

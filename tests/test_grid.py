@@ -584,12 +584,12 @@ def test_broadcast_shape_names_the_shapes():
 
 def test_common_chunks_written_out():
     full = (4096, 4096)
-    quarter, half = ((1024,) * 4, (4096,)), ((2048,) * 2, (4096,))
+    eighth, quarter = ((512,) * 8, (4096,)), ((1024,) * 4, (4096,))
     assert common_chunks([]) == ()
-    assert common_chunks([(full, 2, "C"), (full, 4, "C"), ((4096,), 8, "C")]) == quarter
-    assert common_chunks([((1, 4096), 8, "F"), (full, 2, "C"), (full, 2, "F")]) == half
+    assert common_chunks([(full, 2, "C"), (full, 4, "C"), ((4096,), 8, "C")]) == eighth
+    assert common_chunks([((1, 4096), 8, "F"), (full, 2, "C"), (full, 2, "F")]) == quarter
     assert common_chunks([(full, 4, "F")]) == quarter[::-1]
-    # Nobody has the whole shape: the widest of all.
-    assert common_chunks([((4096, 1), 2, "C"), ((1, 4096), 4, "F")]) == quarter
+    # Nobody has the whole shape: all of them.
+    assert common_chunks([((4096, 1), 2, "C"), ((1, 4096), 4, "F")]) == eighth
     with pytest.raises(ValueError, match="do not broadcast"):
         common_chunks([((2,), 8, "C"), ((3,), 8, "C")])

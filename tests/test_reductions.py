@@ -681,3 +681,30 @@ def test_variance_is_within_1e_12(mean, tmp_path):
     for axis in (None, 0, 1):
         exact = ((wide - wide.mean(axis=axis, keepdims=True)) ** 2).mean(axis=axis)
         assert np.max(np.abs(a.var(axis=axis).compute() - exact) / exact) <= 1e-12
+
+
+_MOST = 2**63 - 1
+_RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("x", "edges"),
+    [
+        (_RANDOM.normal(size=5000), np.linspace(-3, 3, 21)),
+        (_RANDOM.normal(size=5000).astype("f4"), np.linspace(-3, 3, 1001)),
+        (_RANDOM.normal(size=500), np.array([0.0, 1.0, 1.0, 2.0])),
+        (_RANDOM.normal(size=500), np.array([1.0, 1.0])),
+        (_RANDOM.normal(size=500) * 1e307, np.array([-1.7e308, 0, 1.7e308])),
+        (np.array([0, 1e-310, 3e-310, 5e-310]), np.linspace(0, 1e-309, 4)),
+        (_RANDOM.integers(-_MOST - 1, _MOST, 5000), np.array([-_MOST - 1, 0, _MOST])),
+        (_RANDOM.integers(-_MOST - 1, _MOST, 5000), np.array([-(2**61), 0, 2**61])),
+        (_RANDOM.integers(0, _MOST, 5000), np.array([0, 2**60, 2**61])),
+        (_RANDOM.integers(0, 2**64 - 1, 5000, dtype="u8"), np.linspace(0, 2.0**64, 9)),
+        (_RANDOM.integers(0, 255, 5000).astype("u1"), np.arange(257)),
+        (np.array([np.inf, -np.inf, 1.0]), np.array([-np.inf, -1e300, np.inf, np.inf])),
+    ],
+    ids=lambda value: str(value.dtype) if value.size > 1001 else f"{value[0]:g}..{value[-1]:g}",
+)
+def test_a_histogram_of_even_and_odd_edges_is_numpys(x, edges):
+    counts, _ = oo.histogram(x, edges)
+    assert (counts.compute(scheduler="serial") == np.histogram(x, edges)[0]).all()

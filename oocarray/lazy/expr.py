@@ -23,6 +23,7 @@ from .blockmap import MapPlan
 from .blockmap import Operand as Cut
 
 __all__ = [
+    "KeptNode",
     "MapNode",
     "MemoryNode",
     "Node",
@@ -62,6 +63,25 @@ class StoredNode:
         if self.set_chunks is not None:
             return self.set_chunks
         return auto_chunks(self.shape, self.source.itemsize, self.source.order)  # type: ignore[arg-type]
+
+
+@dataclass(eq=False)
+class KeptNode(StoredNode):
+    """An array in shared memory of this process, which is there as long as `memory` is."""
+
+    memory: Any = None
+    """Has the bytes of the whole, from offset 0 on, as its C-contiguous `array`."""
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The elements, where they are; read-only."""
+        found = self.source.view(self.memory.array.reshape(-1).view(np.uint8), 0)
+        found.flags.writeable = False
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By value: the memory is this process's.
+        return MemoryNode, (self.array, self.set_chunks)
 
 
 @dataclass(eq=False)

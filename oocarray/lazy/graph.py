@@ -92,8 +92,9 @@ def label_of(node: Node) -> str:
 
 
 def sizes_known(chunks: Chunks) -> bool:
-    return all(size == size for sizes in chunks for size in sizes)
+    # Few sizes differ, however many blocks there are.
+    return all(size == size for sizes in chunks for size in set(sizes))
 
 
 def ones_like(chunks: Chunks) -> Chunks:
-    return tuple(tuple(1 for _ in sizes) for sizes in chunks)
+    return tuple((1,) * len(sizes) for sizes in chunks)

@@ -93,6 +93,15 @@ class _Lowering:
         self.placed: dict[int, tuple[_Draft, int]] = {}
         self.results: dict[int, ReduceNode] = {}
         self._memory: dict[int, InMemory] = {}
+        self._grids: dict[Chunks, Grid] = {}
+
+    def _grid(self, chunks: Chunks) -> Grid:
+        """The grid of some cuts, one object for all that ask: each has numbers of every block."""
+        found = self._grids.get(chunks)
+        if found is None:
+            made = Grid(chunks if sizes_known(chunks) else ones_like(chunks))
+            found = self._grids[chunks] = made
+        return found
 
     def plan(self) -> Plan:
         needed: dict[int, ReduceNode] = {}
@@ -149,7 +158,7 @@ class _Lowering:
     def _place_blocks(self, root: Root, level: int) -> None:
         node = root.node
         known = sizes_known(node.chunks)
-        grid = Grid(node.chunks if known else ones_like(node.chunks))
+        grid = self._grid(node.chunks)
         draft = None
         if not root.in_place:
             draft = self._joined(grid, level, sources_of(node))
@@ -251,7 +260,7 @@ class _Lowering:
             stage = next(n for n, known in enumerate(self.drafts) if known is earlier)
             draft.after.add(stage)
             source = draft.built.setdefault(("result", id(node)), node.result(stage, write))
-        grid = Grid(chunks)
+        grid = self._grid(chunks)
         return Input(draft.access(source, Gather(grid, axes)), grid)
 
     def _call(self, draft: _Draft, node: MapNode, axes: tuple[int, ...]) -> Call:
@@ -275,7 +284,7 @@ class _Lowering:
             form=node.form,  # type: ignore[arg-type]
             args=tuple(args),
             kwargs=node.kwargs,
-            grid=Grid(chunks if sizes_known(chunks) else ones_like(chunks)),
+            grid=self._grid(chunks),
             chunks=chunks,
             dtypes=node.dtypes,
             name=node.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from ..amplification import read_amplification
@@ -43,7 +44,7 @@ def regrid(
         chosen = normalize_chunks(chunks, node.shape, node.dtypes[0].itemsize, order, node.chunks)
     if isinstance(node, MemoryNode):
         return MemoryNode(node.array, chosen)
-    fresh = StoredNode(node.source, chosen)
+    fresh = replace(node, set_chunks=chosen)
     # Of so few pages it does not matter how often they are read.
     if chosen is not None and node.source.nbytes >= LEAF_BYTES:
         _warn_of_pages(fresh, stacklevel + 1)

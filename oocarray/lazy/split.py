@@ -13,32 +13,36 @@ from dataclasses import replace
 from ..chunking import auto_chunks, refine
 from ..estimate import item_cost
 from ..grid import Chunks
+from ..plan import Plan
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, PickNode, ReduceNode
 from .graph import Root
-from .lower import leaves_of, lower
+from .lower import leaves_of
 
 __all__ = ["split_blocks", "splittable_axes"]
 
 
-def split_blocks(roots: Sequence[Root], share: int) -> list[Root]:
+def split_blocks(roots: Sequence[Root], plan: Plan, share: int) -> Sequence[Root]:
     """Cut finer whatever may be, when an item of the roots' plan costs more than `share` bytes.
 
     Parameters
     ----------
     roots : sequence of Root
         All dtypes must be known.
+    plan : Plan
+        Of those roots.
     share : int
         Bytes that one item may cost.
 
     Returns
     -------
-    list of Root
-        In the same order, with the same targets; the nodes given are left as they are.
+    sequence of Root
+        In the same order, with the same targets; the nodes given are left as they are. The very
+        same sequence, if nothing needs to be cut.
     """
-    cost = max((item_cost(stage).total for stage in lower(roots).stages), default=0)
+    cost = max((item_cost(stage).total for stage in plan.stages), default=0)
     if cost <= share:
-        return list(roots)
+        return roots
     split = _Split(cost, share)
     return [Root(split.root(root.node), root.target, root.in_place) for root in roots]
 

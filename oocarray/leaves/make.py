@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -167,10 +168,9 @@ def _kind(base: str, element: np.dtype, out: np.dtype, skip: bool) -> str:
 
 def _edges(dtype: np.dtype, bins: Any, range: Any) -> tuple[np.ndarray, bool]:
     """Compute the edges as NumPy does for an array of this dtype, in what they are compared in."""
-    uniform = np.ndim(bins) == 0
     if bins is None or isinstance(bins, str):
         raise ValueError(f"bins is a number of bins or their edges, not {bins!r}")
-    if uniform and range is None:
+    if np.ndim(bins) == 0 and range is None:
         raise ValueError("a number of bins needs range=(low, high): find it with min and max")
     sample = np.zeros(0, np.uint8 if dtype.kind == "b" else dtype)
     edges = np.histogram_bin_edges(sample, bins, range)
@@ -187,4 +187,17 @@ def _edges(dtype: np.dtype, bins: Any, range: Any) -> tuple[np.ndarray, bool]:
             edges.dtype.str[1:],
         )
     )
-    return edges.astype("i8" if exact else "f8"), uniform
+    edges = edges.astype("i8" if exact else "f8")
+    return edges, _even(edges)
+
+
+def _even(edges: np.ndarray) -> bool:
+    """Whether the bin of a number is told by its distance from the first edge, give or take one."""
+    count, span = len(edges) - 1, edges[-1].item() - edges[0].item()
+    if isinstance(span, int) and span >= 1 << 62:
+        return False  # the kernel's difference might overflow
+    if not (math.isfinite(span) and span > 0 and math.isfinite(count / span)):
+        return False
+    with np.errstate(over="ignore"):
+        off = np.abs(np.diff(edges.astype("f8")) - span / count)
+    return bool((off <= 1e-3 / count * span / count).all())

@@ -15,7 +15,7 @@ import numpy as np
 
 from oocarray.grid import Grid
 
-__all__ = ["Combinable", "PartialTree"]
+__all__ = ["Combinable", "PartialTree", "tree_bytes"]
 
 CAP_BYTES = 16 << 20
 
@@ -33,6 +33,42 @@ class Combinable(Protocol):
 
     def combine(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Combine elementwise; `a` comes first."""
+
+
+def tree_bytes(reduction: Combinable, leaves: Grid, cap_bytes: int = CAP_BYTES) -> tuple[int, int]:
+    """Bound what the tree of a reduction holds.
+
+    Parameters
+    ----------
+    reduction : Reduction or UserReduction
+        Of one whose partials are objects, or anything, the size is not known: 0.
+    leaves : Grid
+    cap_bytes : int
+        As of `PartialTree`.
+
+    Returns
+    -------
+    (int, int)
+        While partials come; and besides, when they are combined into the result.
+
+    Examples
+    --------
+    >>> from oocarray.leaves import make_reduction
+    >>> tree_bytes(make_reduction("sum", (1 << 20,), "f8"), Grid(((1 << 10,) * 1024,)))
+    (16384, 16400)
+    """
+    axes: tuple[int, ...] | None = getattr(reduction, "axes", None)
+    if axes is None or reduction.partial_dtype.hasobject:
+        return 0, 0
+    counts = [leaves.numblocks[k] for k in range(leaves.ndim) if k in axes]
+    size = math.prod(counts)
+    one = math.prod(leaves.shape[k] for k in range(leaves.ndim) if k not in axes)
+    one *= int(reduction.partial_dtype.itemsize)
+    if size * one <= cap_bytes:
+        # Two levels above the first, of a half and a quarter; or the result.
+        return size * one, (size if size > 1 else 0) * one + one
+    # The whole, and of each cell what waits on each level for its neighbour.
+    return one * (1 + size.bit_length()), one
 
 
 class PartialTree:
