@@ -1,4 +1,4 @@
-"""A progress bar on a terminal or in a notebook, drawn by rich; it does not decide when."""
+"""A progress bar on a terminal, drawn by rich; it does not decide when."""
 
 from __future__ import annotations
 

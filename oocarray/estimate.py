@@ -9,11 +9,26 @@ from typing import Any
 import numpy as np
 
 from .grid import Grid
-from .plan import Access, Blocks, Gather, Halo, Plan, Scratch, Stage, Whole
-from .program import ALL, Call, calls_in
+from .leaves.tree import tree_bytes
+from .pages.footprint import mapped_bytes
+from .plan import (
+    Access,
+    Blocks,
+    Gather,
+    Halo,
+    InMemory,
+    Partials,
+    Plan,
+    Result,
+    Scratch,
+    Source,
+    Stage,
+    Whole,
+)
+from .program import ALL, Call, Input, Operand, calls_in
 from .storage.layout import Strided
 
-__all__ = ["Cost", "distinct_bytes", "item_cost", "stage_bytes"]
+__all__ = ["Cost", "distinct_bytes", "item_cost", "kept_bytes", "resident_bytes", "stage_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +39,103 @@ class Cost:
     written: int
     temporary: int
     """Blocks between two functions, and what a function returns before it is stored."""
+    repeated: int = 0
+    """What every item reads: mapped once in each worker, and left so."""
+    arguments: int = 0
+    """Arrays that functions are passed as they are, which each worker maps too."""
+
+    @property
+    def passing(self) -> int:
+        """Held from when an item is brought in until its bytes are written."""
+        return self.read + self.written
+
+    @property
+    def standing(self) -> int:
+        """Held once by each worker, however many items it has on their way."""
+        return self.temporary + self.repeated + self.arguments
 
     @property
     def total(self) -> int:
-        return self.read + self.written + self.temporary
+        """What a run of one worker and one item at a time holds."""
+        return self.passing + self.standing
 
 
-def item_cost(stage: Stage) -> Cost:
+def item_cost(stage: Stage, separate: bool = False) -> Cost:
     """Bound what one item of a stage holds.
 
-    An array updated in place is counted once, as written; what lives in this process's
-    memory already (`InMemory`) is not counted.
+    An array updated in place is counted once, as written.
+
+    Parameters
+    ----------
+    stage : Stage
+    separate : bool
+        Workers are other processes: arrays of this one's memory, which are there anyway, are
+        mapped by them too.
     """
     targets = [write.target for write in stage.writes if isinstance(write, Blocks)]
-    read = sum(
-        _access_bytes(access, stage.grid)
-        for access in stage.reads
-        if isinstance(access.source, Strided) and access.source not in targets
-    )
+    counted = Strided | InMemory | Result if separate else Strided
+    read = repeated = 0
+    for access in stage.reads:
+        if not isinstance(access.source, counted) or access.source in targets:
+            continue
+        if access.repeated(stage.grid):
+            repeated += _access_bytes(access, stage.grid)
+        else:
+            read += _access_bytes(access, stage.grid)
     written = sum(
-        math.prod(write.grid.max_block_shape) * _dtype(write).itemsize
+        _region_bytes(
+            write.target if isinstance(write, Blocks) else write, write.grid.max_block_shape
+        )
         for write in stage.writes
         if isinstance(write, (Blocks, Scratch))
     )
-    stored = {id(getattr(value, "call", value)) for value in _stored_values(stage)}
-    temporary = sum(
-        math.prod(call.grid.max_block_shape) * dtype.itemsize
-        for call in calls_of(stage)
-        if call.form == "block" or id(call) not in stored
-        for dtype in call.dtypes
-        if call.form != "update"
-    )
-    return Cost(read, written, temporary)
+    arguments = sum(map(_argument_bytes, calls_of(stage))) if separate else 0
+    return Cost(read, written, _temporary(stage), repeated, arguments)
+
+
+def kept_bytes(plan: Plan, separate: bool = False) -> int:
+    """Bound what a run holds from when it is made until the run ends, all stages together.
+
+    Results, the partial results of reductions, and with workers in other processes the copies
+    of arrays in this one's memory.  What a reduction by the caller's functions returns is not
+    known, and not counted.
+    """
+    kept = _partial_bytes(plan)
+    copied: dict[int, int] = {}
+    for stage in plan.stages:
+        for write in stage.writes:
+            if isinstance(write, Scratch):
+                kept += write.nbytes
+            elif separate and isinstance(write, Blocks) and isinstance(write.target, InMemory):
+                copied[id(write.target)] = write.target.nbytes
+        for access in stage.reads if separate else ():
+            if isinstance(access.source, InMemory):
+                copied[id(access.source.array)] = access.source.nbytes
+            elif isinstance(access.source, Result):
+                copied[id(access.source)] = access.source.nbytes
+    return kept + sum(copied.values())
+
+
+def resident_bytes(plan: Plan, workers: int, separate: bool = False) -> int:
+    """Bound what a run holds that lets go of nothing: every array once, and what workers add."""
+    added = 0
+    for stage in plan.stages:
+        count = min(workers, stage.grid.size)
+        cost = item_cost(stage, separate)
+        alone = cost.temporary + cost.arguments
+        added = max(added, count * alone + max(count - 1, 0) * cost.repeated)
+    return distinct_bytes(plan) + _partial_bytes(plan) + added
+
+
+def _partial_bytes(plan: Plan) -> int:
+    """Partial results of all reductions; they are combined into results one after the other."""
+    trees = [
+        tree_bytes(write.reduction, write.leaves)
+        for stage in plan.stages
+        for write in stage.writes
+        if isinstance(write, Partials)
+    ]
+    return sum(held for held, _ in trees) + max((more for _, more in trees), default=0)
 
 
 def stage_bytes(stage: Stage) -> tuple[int, int]:
@@ -77,7 +157,9 @@ def distinct_bytes(plan: Plan) -> int:
         things += [write.target for write in stage.writes if isinstance(write, Blocks)]
         for thing in things:
             if isinstance(thing, Strided):
-                seen[thing.file.dev, thing.file.ino, thing.span()] = thing.nbytes
+                seen[thing.file.dev, thing.file.ino, thing.span()] = _region_bytes(
+                    thing, thing.shape
+                )
             else:
                 seen[id(thing)] = int(thing.nbytes)
         for write in stage.writes:
@@ -100,6 +182,54 @@ def _stored_values(stage: Stage) -> list[Any]:
     ]
 
 
+def _temporary(stage: Stage) -> int:
+    """Blocks that lie in the memory of a worker while it computes one item."""
+    stored = {id(getattr(value, "call", value)) for value in _stored_values(stage)}
+    total = 0
+    for call in calls_of(stage):
+        block = math.prod(call.grid.max_block_shape)
+        if call.form != "update" and (call.form == "block" or id(call) not in stored):
+            total += sum(block * dtype.itemsize for dtype in call.dtypes)
+        for arg in call.args:
+            if isinstance(arg, Operand):
+                total += _operand_bytes(call, arg, stage)
+    for write in stage.writes:
+        # Functions fill memory of the promised dtype, which is then converted into its place.
+        if isinstance(write, Blocks) and not write.target.dtype.isnative:
+            total += math.prod(write.grid.max_block_shape) * write.target.dtype.itemsize
+    return total
+
+
+def _operand_bytes(call: Call, operand: Operand, stage: Stage) -> int:
+    """What an argument takes beside the pages it lies in: joined blocks, converted copies."""
+    node = operand.node
+    if isinstance(node, Input):
+        source = stage.reads[node.access].source
+        if call.form == "block" or source.dtype.isnative:
+            return 0
+        return math.prod(node.grid.max_block_shape) * source.dtype.itemsize
+    if ALL not in operand.axes:
+        return 0
+    extents = (
+        size if axis == ALL else most
+        for axis, size, most in zip(
+            operand.axes, node.grid.shape, node.grid.max_block_shape, strict=True
+        )
+    )
+    dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
+    return math.prod(extents) * dtype.itemsize
+
+
+def _argument_bytes(call: Call) -> int:
+    """Arrays that a function is passed as they are; those mapped from a file are its own affair."""
+    values = [*call.args, *call.kwargs.values()]
+    return sum(
+        value.nbytes
+        for value in values
+        if isinstance(value, np.ndarray) and not isinstance(value, np.memmap)
+    )
+
+
 def _access_bytes(access: Access, grid: Grid) -> int:
     how, shape = access.how, access.source.shape
     if isinstance(how, Whole):
@@ -119,8 +249,13 @@ def _access_bytes(access: Access, grid: Grid) -> int:
     else:
         most = grid.max_block_shape[grid.ndim - len(shape) :]
         extents = tuple(min(m, size) for m, size in zip(most, shape, strict=True))
-    return math.prod(extents) * access.source.dtype.itemsize
+    return _region_bytes(access.source, extents)
 
 
-def _dtype(write: Blocks | Scratch) -> np.dtype[Any]:
-    return write.target.dtype if isinstance(write, Blocks) else write.dtype
+def _region_bytes(source: Source, extents: tuple[int, ...]) -> int:
+    """Bytes that a region of some extents has in memory: of a file, all its pages."""
+    plain = math.prod(extents) * source.dtype.itemsize
+    if not isinstance(source, Strided):
+        return plain
+    inside = [min(most, size) for most, size in zip(extents, source.shape, strict=True)]
+    return max(plain, mapped_bytes(inside, source.strides, source.dtype.itemsize, source.offset))

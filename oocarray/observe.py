@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 import os
 import sys
@@ -52,19 +51,34 @@ def default_observers(progress: bool | None) -> list[Observer]:
     """
     if progress is False or sys.stderr is None:
         return []
-    return [_Progress(progress is True, bar=_can_draw())]
+    forced = progress is True
+    if _in_notebook():
+        from .notebook import NotebookBar
+
+        return [_Progress(forced, bar=True, display=_LateBar(forced, NotebookBar))]
+    return [_Progress(forced, bar=_can_draw())]
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this; shells of others (Colab, Spyder) inherit its name."""
+    ipython: Any = sys.modules.get("IPython")
+    with contextlib.suppress(Exception):
+        names = [kind.__name__ for kind in type(ipython.get_ipython()).__mro__]
+        return "ZMQInteractiveShell" in names
+    return False
 
 
 def _can_draw() -> bool:
     """Whether a bar can be drawn and redrawn where standard error leads."""
-    shell: Any = sys.modules.get("IPython")
-    with contextlib.suppress(Exception):
-        if shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell":
-            # Redrawing in a notebook takes widgets; without them lines are better than warnings.
-            return importlib.util.find_spec("ipywidgets") is not None
     with contextlib.suppress(Exception):
         return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown", "")
     return False
+
+
+def _bar_on_terminal(keep: bool) -> Any:
+    from .bar import Bar
+
+    return Bar.alone(keep)
 
 
 class _Display(Protocol):
@@ -106,8 +120,8 @@ class _Lines:
 class _LateBar:
     """A bar that is not made, nor its library imported, until a stage lasts."""
 
-    def __init__(self, forced: bool) -> None:
-        self.forced = forced
+    def __init__(self, forced: bool, make: Callable[[bool], Any] = _bar_on_terminal) -> None:
+        self.forced, self._make = forced, make
         self._bar: Any = None
         self._drawn = -math.inf
 
@@ -116,9 +130,7 @@ class _LateBar:
 
     def update(self, meter: Meter, now: float) -> None:
         if self._bar is None and (self.forced or now - meter.since >= _BAR_AFTER):
-            from .bar import Bar
-
-            self._bar = Bar.alone(keep=self.forced)
+            self._bar = self._make(self.forced)
         if self._bar is not None and now - self._drawn >= _DRAW_EVERY:
             self._drawn = now
             self._bar.draw(meter, now)

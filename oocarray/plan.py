@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .grid import Coords, Grid, Region
+from .pages.tuning import Tuning
 from .regions import Broadcast, Gather, Halo, How, Same, Whole
 
 __all__ = [
@@ -69,6 +70,8 @@ class Options:
     """With ``on_error="fill"``; None: nan where the dtype has it, else zero."""
     lock: bool | None = None
     """Lock the files of a run; None: where the file system can, False: never."""
+    tuning: Tuning | None = None
+    """How to deal with the disk; None: what `oocarray tune` has kept for the run's files."""
 
 
 # ---- where data lies -------------------------------------------------------------------
@@ -296,6 +299,8 @@ class Ended:
     seconds: float
     ok: bool
     kernel_seconds: float = 0.0
+    failed: tuple[tuple[Coords, str], ...] = ()
+    """Blocks that were skipped or filled because their function raised, and what it raised."""
 
 
 Event = Began | Advanced | Ended

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 
 import numpy as np
 
-from .chunking import auto_chunks
-from .errors import BudgetError, OverlapError, PlanError
-from .estimate import calls_of, item_cost
+from .budget import check_budget
+from .errors import OverlapError, PlanError
+from .estimate import kept_bytes, resident_bytes
 from .plan import (
     Access,
     Blocks,
@@ -33,7 +32,9 @@ from .units import format_bytes
 __all__ = ["validate"]
 
 
-def validate(plan: Plan, *, budget: int, scratch: str | None = None) -> None:
+def validate(
+    plan: Plan, *, budget: int, scratch: str | None = None, separate: bool = False
+) -> None:
     """Check a plan against the bytes it may hold and against itself.
 
     Parameters
@@ -43,11 +44,13 @@ def validate(plan: Plan, *, budget: int, scratch: str | None = None) -> None:
         Bytes that the run may hold at once.
     scratch : str, optional
         Folder that will take intermediate arrays; its free room is checked.
+    separate : bool
+        Workers are other processes, which see arrays of this one as copies in shared memory.
 
     Raises
     ------
     BudgetError
-        One block does not fit the budget.
+        One block, with the results that the run keeps, does not fit the budget.
     OverlapError
         Two tasks would write the same bytes, or one reads what another changes.
     PlanError
@@ -61,7 +64,10 @@ def validate(plan: Plan, *, budget: int, scratch: str | None = None) -> None:
         _check_targets(stage)
         _check_in_place(stage)
         _check_others(plan, number, stage)
-        _check_budget(stage, budget)
+    if resident_bytes(plan, 1, separate) > budget:
+        kept = kept_bytes(plan, separate)
+        for stage in plan.stages:
+            check_budget(stage, budget, kept, separate)
     for output in plan.outputs:
         if not 0 <= output.stage < len(plan.stages):
             raise PlanError(f"an output comes from stage {output.stage} of {len(plan.stages)}")
@@ -254,33 +260,6 @@ def _same_blocks(how: object, write: Blocks, stage: Stage) -> bool:
     )
 
 
-def _check_budget(stage: Stage, budget: int) -> None:
-    cost = item_cost(stage)
-    if cost.total <= budget or not stage.grid.size:
-        return
-    parts = [
-        f"{format_bytes(size)} {what}"
-        for size, what in (
-            (cost.read, "read"),
-            (cost.written, "written"),
-            (cost.temporary, "in between"),
-        )
-        if size
-    ]
-    largest = max(stage.grid.max_block_shape, default=1)
-    element = max(cost.total // max(math.prod(stage.grid.max_block_shape), 1), 1)
-    fitting = auto_chunks(stage.grid.shape, element, target=budget)
-    advice = f"set memory= to at least {format_bytes(cost.total)}"
-    if calls_of(stage) and largest > 1:
-        smaller = tuple(max(sizes, default=0) for sizes in fitting)
-        advice += f", or chunks={smaller}"
-    raise BudgetError(
-        f"{stage.label}: one block of shape {stage.grid.max_block_shape} needs "
-        f"{format_bytes(cost.total)} ({', '.join(parts)}), the memory budget is "
-        f"{format_bytes(budget)}; {advice}"
-    )
-
-
 def _check_room(plan: Plan, scratch: str | None) -> None:
     for stage in plan.stages:
         for write in stage.writes:
@@ -291,8 +270,14 @@ def _check_room(plan: Plan, scratch: str | None) -> None:
             if not isinstance(write.target, Strided):
                 continue
             path = write.target.file.path
-            if os.path.exists(path) and not os.access(path, os.W_OK):
-                raise PermissionError(13, f"{stage.label}: cannot write", path)
+            try:
+                # os.access() would ask for the user who started this, and not what it may do.
+                os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                text = f"{stage.label}: cannot write: {error.strerror}"
+                raise type(error)(error.errno, text, path) from None
     needed = sum(
         write.nbytes
         for stage in plan.stages

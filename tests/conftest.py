@@ -199,7 +199,7 @@ def no_leaks(tmp_path: Path) -> Iterator[None]:
     def leaked() -> list[str]:
         gc.collect()
         pool = bool(_processes().keys() - processes.keys())
-        nameless = ("pipe:", "socket:", "anon_inode:")
+        nameless = ("pipe:", "socket:", "anon_inode:", "/memfd:oocarray")
         return [
             *(
                 f"descriptor {fd}: {target}"

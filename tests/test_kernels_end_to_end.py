@@ -352,11 +352,14 @@ def test_into_targets_of_all_layouts(npy: Make, tmp_path: Path, anywhere: str) -
 
 
 def test_a_column_chunked_array_under_a_small_budget(npy: Make, tmp_path: Path) -> None:
-    path = npy((2000, 600))
+    path = npy((500, 6000))
     with pytest.warns(oo.GridWarning, match="each page"):
-        x = oo.open(path, chunks=(2000, 60))
+        x = oo.open(path, chunks=(500, 100))
     result = oo.map_blocks(scale, x, 2)
-    result.store(tmp_path / "y.npy", memory="8 MiB", scheduler="threads")
+    # Of each row a block has 800 bytes, in one page or two: what counts are the pages.
+    result.store(tmp_path / "y.npy", memory="12 MiB", scheduler="threads")
+    with pytest.raises(oo.BudgetError, match=r"needs 7\.81 MiB \(3\.91 MiB read"):
+        result.store(tmp_path / "z.npy", memory="4 MiB", scheduler="threads")
     assert (np.load(tmp_path / "y.npy") == np.load(path) * 2).all()
 
 

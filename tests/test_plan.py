@@ -392,7 +392,7 @@ def test_a_block_over_the_budget_names_both_numbers_and_the_knobs(file):
     text = str(caught.value)
     assert "one block of shape (25, 50) needs 29.3 KiB" in text
     assert "(9.77 KiB read, 9.77 KiB written, 9.77 KiB in between)" in text
-    assert "the memory budget is 19.5 KiB; set memory= to at least 29.3 KiB, or chunks=" in text
+    assert "the memory budget is 19.5 KiB; give at least 29.3 KiB by oo.options(memory=...)" in text
     # What it advises fits.
     rows, columns = ast.literal_eval(text.rpartition("chunks=")[2])
     fine = Grid([(rows,) * (100 // rows) + ((100 % rows,) if 100 % rows else ()), (columns,)])
@@ -402,7 +402,14 @@ def test_a_block_over_the_budget_names_both_numbers_and_the_knobs(file):
 
 def test_an_output_that_cannot_be_written(file, monkeypatch):
     out = file(SHAPE)
-    monkeypatch.setattr("oocarray.validate.os.access", lambda path, mode: path != out.file.path)
+    really = os.open
+
+    def refused(path, *flags, **more):
+        if path == out.file.path:
+            raise PermissionError(13, "Permission denied", path)
+        return really(path, *flags, **more)
+
+    monkeypatch.setattr("oocarray.validate.os.open", refused)
     with pytest.raises(PermissionError, match="copy: cannot write") as caught:
         validate(Plan((copying(file(SHAPE), out),)), budget=MiB)
     assert caught.value.filename == out.file.path

@@ -286,14 +286,14 @@ def test_ctrl_c_is_held_back_once():
         os.kill(os.getpid(), signal.SIGINT)  # not here
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
-        interrupts.came = False
+        interrupts.came = None
     with pytest.raises(KeyboardInterrupt), Interrupts():
         os.kill(os.getpid(), signal.SIGINT)  # never asked for: raised at the end
     with Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-        interrupts.came = False
+        interrupts.came = None
     with pytest.raises(KeyboardInterrupt), Interrupts(hold=False) as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
     assert not interrupts.came
@@ -306,6 +306,6 @@ def test_a_sigint_handler_of_the_program_stays_in_force():
     try:
         with Interrupts() as interrupts:
             os.kill(os.getpid(), signal.SIGINT)
-        assert (seen, interrupts.came) == ([1], False)
+        assert (seen, interrupts.came) == ([1], None)
     finally:
         signal.signal(signal.SIGINT, before)

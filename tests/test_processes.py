@@ -86,15 +86,17 @@ def dies(block, how, note, block_id=None):
 def test_a_dead_worker_is_named_at_once_and_the_next_run_works(how, tmp_path, no_leaks):
     note = tmp_path / "died-at"
     x = numbers(24, 2)
-    with pytest.raises(WorkerDiedError) as caught:
+    with pytest.raises(BlockFailedError) as caught:
         oo.map_blocks(dies, x, how, str(note), dtype="i8").compute()
     assert time.time() - float(note.read_text()) < ONE_SECOND
     assert caught.value.signal == how
     assert caught.value.block == (5,)
     assert how in str(caught.value)
     assert "block (5,)" in str(caught.value)
-    assert caught.value.pid > 0
-    assert not os.path.exists(f"/proc/{caught.value.pid}")
+    death = caught.value.__cause__
+    assert isinstance(death, WorkerDiedError)
+    assert death.pid > 0
+    assert not os.path.exists(f"/proc/{death.pid}")
     assert (x.map_blocks(np.negative, dtype="i8").compute() == -np.arange(24)).all()
 
 
@@ -121,7 +123,7 @@ def test_an_update_whose_worker_dies_names_its_blocks(tmp_path):
 
 
 def test_a_dead_worker_leaves_no_file(tmp_path):
-    with pytest.raises(WorkerDiedError):
+    with pytest.raises(BlockFailedError):
         oo.map_blocks(dies, numbers(24, 2), "SIGKILL", str(tmp_path / "note"), dtype="i8").store(
             tmp_path / "out.npy"
         )
@@ -147,11 +149,9 @@ def kills_its_server(block, block_id=None):
     return block
 
 
-def test_the_end_of_the_server_is_an_error_and_the_next_run_works():
-    began = time.monotonic()
-    with pytest.raises(WorkerDiedError):
+def test_a_block_that_ends_the_server_is_named_and_the_next_run_works():
+    with pytest.raises(BlockFailedError, match=r"\(2,\).*the server of the workers"):
         numbers(8, 1).map_blocks(kills_its_server, dtype="i8").compute()
-    assert time.monotonic() - began < 4
     assert numbers(4, 1).map_blocks(np.negative, dtype="i8").compute().tolist() == [0, -1, -2, -3]
 
 
@@ -616,6 +616,15 @@ def test_any_number_of_workers(workers):
 # Where runs are started from
 
 
+def descriptors_of(pids) -> int:
+    """Most descriptors that one of these processes has, once the last run is over there too."""
+    found = []
+    for _ in range(20):
+        found.append(max(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids))
+        time.sleep(0.02)
+    return min(found)
+
+
 def test_twenty_runs_leak_nothing(npy, tmp_path, no_leaks):
     path = npy(10_000)
     pool = pools._warm["processes"]
@@ -625,8 +634,8 @@ def test_twenty_runs_leak_nothing(npy, tmp_path, no_leaks):
         oo.compute(x.map_blocks(np.negative, dtype="f8"), x.sum())
         x.map_blocks(np.negative).store(tmp_path / "out.npy", overwrite=True)
         if run in (3, 19):
-            counts.append([len(os.listdir(f"/proc/{pid}/fd")) for pid in pool.pids])
-    assert max(counts[1]) <= max(counts[0]) + 2
+            counts.append(descriptors_of(pool.pids))
+    assert counts[1] <= counts[0] + 2
 
 
 @pytest.mark.parametrize("scheduler", ["serial", "threads"])

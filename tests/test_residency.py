@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oocarray.errors import TruncatedFileError
-from oocarray.pages import calls
+from oocarray.pages import calls, groups
 from oocarray.pages.mapping import Window, read_pages
 from oocarray.pages.residency import Finished, choose_residency, work_unit
 from oocarray.plan import Task
@@ -348,7 +348,7 @@ def machine(tmp_path, monkeypatch):
             place = tmp_path / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
-        monkeypatch.setattr(limits, "_ROOT", str(tmp_path))
+        monkeypatch.setattr(groups, "_ROOT", str(tmp_path))
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
 
     return make

@@ -199,7 +199,8 @@ def test_workers_do_not_outlive_the_parent(number, how, tmp_path):
     # A call that keeps the interpreter lock must not save a worker.
     process, pids = started(tmp_path, how)
     process.send_signal(number)
-    process.wait(5)
+    # SIGTERM is dealt with as Ctrl-C is: running blocks have five seconds.
+    process.wait(15)
     until(lambda: nothing_left(tmp_path, pids), 1.0)
     assert process.returncode == -number
     process.communicate()

@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 
-__all__ = ["cache_folder", "read_entry", "write_entry"]
+__all__ = ["cache_folder", "cache_path", "read_entry", "write_entry"]
 
 _MAGIC = b"oocarray kernel 1\n"
 
@@ -30,15 +30,8 @@ def cache_folder() -> str | None:
     >>> folder is None or os.path.isabs(folder)
     True
     """
-    chosen = os.environ.get("OOCARRAY_CACHE")
+    chosen = cache_path()
     if chosen is None:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):  # the XDG rule for relative ones is to ignore them
-            base = os.path.expanduser("~/.cache")
-        chosen = os.path.join(base, "oocarray")
-        if not os.path.isabs(chosen):
-            return None  # no home
-    if not chosen:
         return None
     try:
         os.makedirs(chosen, mode=0o700, exist_ok=True)
@@ -47,7 +40,20 @@ def cache_folder() -> str | None:
         return None
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None
-    return os.path.abspath(chosen)
+    return chosen
+
+
+def cache_path() -> str | None:
+    """Where `cache_folder` is, or would be made; None when there is no place for it."""
+    chosen = os.environ.get("OOCARRAY_CACHE")
+    if chosen is None:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        if not os.path.isabs(base):  # the XDG rule for relative ones is to ignore them
+            base = os.path.expanduser("~/.cache")
+        chosen = os.path.join(base, "oocarray")
+        if not os.path.isabs(chosen):
+            return None  # no home
+    return os.path.abspath(chosen) if chosen else None
 
 
 def read_entry(key: str) -> bytes | None:

@@ -9,6 +9,7 @@ are a mapped file already, named by file and offset.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import pickle
@@ -16,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -24,13 +25,17 @@ import numpy as np
 
 from ..errors import BlockFailedError, OocarrayError
 from ..program import Program, calls_in
+from ..units import format_bytes
 from .job import Answer, Failure, Warned
+from .sameness import edited
 
 __all__ = ["LARGE", "pack", "unpack", "unwrap", "wrap"]
 
 LARGE = 64 << 10
 """Arrays of so many bytes travel by address."""
 
+MOST = 64 << 20
+"""Functions and what they refer to, beside such arrays, have no more bytes."""
 _LARGEST_EXCEPTION = 4 << 20
 """An exception that holds more (its block, say) travels as text."""
 _packing = threading.Lock()
@@ -43,12 +48,20 @@ class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
         super().__init__(stream, protocol=5)
         self._address = address
         self._known: dict[str, ModuleType | None] = {}
+        self.edited: list[str] = []
+        """Modules that travel by value because their files were changed after they were loaded."""
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, ModuleType):
             self._look_at(value.__name__)
         elif isinstance(value, (FunctionType, type)):
             self._look_at(getattr(value, "__module__", None))
+        elif isinstance(value, io.TextIOWrapper) and value not in (sys.stdout, sys.stderr):
+            # cloudpickle would read all of it and send that instead.
+            raise pickle.PicklingError(f"an open file ({getattr(value, 'name', 'without a name')})")
+        elif isinstance(value, CodeType):
+            # cloudpickle 3.1.2 and later leave out the file, which tracebacks and warnings name.
+            return _code, (self.dispatch_table[CodeType](value)[1], value.co_filename)
         return super().reducer_override(value)
 
     def _look_at(self, name: Any) -> None:
@@ -57,6 +70,9 @@ class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
             return
         module = sys.modules.get(name)
         foreign = module is not None and not _importable(module)
+        if module is not None and not foreign and edited(module):
+            foreign = True
+            self.edited.append(name)
         self._known[name] = module if foreign else None
         if foreign:
             cloudpickle.register_pickle_by_value(module)
@@ -72,6 +88,47 @@ class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
         if isinstance(value, np.ndarray) and value.nbytes >= LARGE and not value.dtype.hasobject:
             return self._address(value)
         return None
+
+
+def _code(parts: tuple[Any, ...], filename: str) -> CodeType:
+    """Make a code object anew, of the file that it is from."""
+    return CodeType(*parts).replace(co_filename=filename)
+
+
+class _TooLarge(Exception):
+    """More than is sent to each worker."""
+
+
+class _Bounded(io.BytesIO):
+    """Refuses to grow over what is sent to each worker, before the memory is taken."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MOST:
+            raise _TooLarge(
+                f"more than {format_bytes(MOST)} beside its arrays, of which each worker would "
+                "get a copy"
+            )
+        return super().write(data)
+
+
+def _culprits(program: Program) -> str:
+    """Name what cannot travel, as the functions call it."""
+    found = []
+    for call in calls_in(program.values):
+        named: dict[str, Any] = {f"argument {n}": arg for n, arg in enumerate(call.args)}
+        named.update(call.kwargs)
+        with contextlib.suppress(TypeError, ValueError):
+            seen = inspect.getclosurevars(call.function)
+            named.update(seen.globals, **seen.nonlocals)
+        for name, value in named.items():
+            packer = _Packer(_Bounded(), lambda array: None)
+            try:
+                packer.dump(value)
+            except Exception:
+                found.append(f"{name} ({type(value).__name__})")
+            finally:
+                packer.forget()
+    return ", ".join(found) + ": " if found else ""
 
 
 class _Unpacker(pickle.Unpickler):
@@ -95,9 +152,10 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     Raises
     ------
     TypeError
-        A function, or something that it refers to, cannot be pickled; says which.
+        A function, or something that it refers to, cannot be pickled, or is too large; says
+        which.
     """
-    stream = io.BytesIO()
+    stream = _Bounded()
     packer = _Packer(stream, address)
     # What travels by value is told to cloudpickle as a whole: one at a time.
     _packing.acquire()
@@ -108,9 +166,14 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     except Exception as error:
         called = sorted({call.name for call in calls_in(program.values)})
         names = ", ".join(called) or "the program"
+        advice = "leave out what cannot be pickled (open files, locks, sockets)"
+        if packer.edited:
+            advice = f"reload what was edited since it was imported ({', '.join(packer.edited)})"
+        elif isinstance(error, _TooLarge):
+            advice = "make it a NumPy array, which workers share"
         raise TypeError(
-            f"{names} cannot be sent to worker processes: {error}; leave out what cannot be "
-            'pickled (open files, locks, sockets), or use scheduler="threads"'
+            f"{names} cannot be sent to worker processes: {_culprits(program)}{error}; {advice}, "
+            'or use scheduler="threads"'
         ) from error
     finally:
         packer.forget()

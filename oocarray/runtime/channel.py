@@ -12,6 +12,7 @@ import array
 import contextlib
 import os
 import pickle
+import select
 import socket
 import struct
 import threading
@@ -20,7 +21,7 @@ from typing import Any
 
 from ..errors import ProtocolError
 
-__all__ = ["MOST_FILES", "Channel", "pair"]
+__all__ = ["MOST_FILES", "Channel", "pair", "readable"]
 
 _HEADER = struct.Struct("<4sQI")
 _MAGIC = b"ooc1"
@@ -28,15 +29,23 @@ _LARGEST = 1 << 31
 """No message is larger: data travels by address, literals above 64 KiB in a memfd."""
 MOST_FILES = 250
 """The kernel's limit on descriptors in one message is 253."""
+_PIECE = 16 << 20
+"""Memory is taken for what has come, not for what a header promises."""
 
 
 class Channel:
-    """One end of a socket pair; `send` may be called from several threads, `receive` from one."""
+    """One end of a socket pair; `send` may be called from several threads, `receive` from one.
 
-    __slots__ = ("_lock", "socket")
+    Attributes
+    ----------
+    patience : float or None
+        Seconds for which the other end may be silent in the middle of a message.
+    """
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
+    __slots__ = ("_lock", "patience", "socket")
+
+    def __init__(self, sock: socket.socket, patience: float | None = None) -> None:
+        self.socket, self.patience = sock, patience
         self._lock = threading.Lock()
 
     def fileno(self) -> int:
@@ -70,7 +79,7 @@ class Channel:
         EOFError
             The other end is closed.
         ProtocolError
-            What came is not a frame.
+            What came is not a frame, or not all of one.
         """
         head, fds = self._read_header()
         magic, length, count = _HEADER.unpack(head)
@@ -79,7 +88,7 @@ class Channel:
                 os.close(fd)
             raise ProtocolError(f"not a frame: {head!r} with {len(fds)} files")
         try:
-            return pickle.loads(self._read(length)), fds
+            return _loaded(self._read(length)), fds
         except BaseException:
             for fd in fds:
                 os.close(fd)
@@ -100,9 +109,17 @@ class Channel:
         return head + bytes(self._read(_HEADER.size - len(head))), list(fds)
 
     def _read(self, length: int) -> bytearray:
-        data = bytearray(length)
-        view = memoryview(data)
+        data = bytearray()
+        while len(data) < length:
+            piece = bytearray(min(length - len(data), _PIECE))
+            self._fill(memoryview(piece))
+            data = data + piece if data else piece
+        return data
+
+    def _fill(self, view: memoryview) -> None:
         while view:
+            if self.patience is not None and not readable(self, self.patience):
+                raise ProtocolError(f"silence for {self.patience:g} s in the middle of a frame")
             try:
                 count = self.socket.recv_into(view)
             except ConnectionError as error:
@@ -110,14 +127,29 @@ class Channel:
             if not count:
                 raise EOFError("the other end closed the channel in the middle of a frame")
             view = view[count:]
-        return data
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.socket.close()
 
 
+def _loaded(data: bytearray) -> Any:
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        raise ProtocolError(f"a frame of {len(data)} bytes is no message: {error}") from error
+
+
 def pair() -> tuple[Channel, Channel]:
     """Make two connected channels."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     return Channel(left), Channel(right)
+
+
+def readable(source: Channel | int, timeout: float) -> bool:
+    """Tell whether there is something to read, or to come no more, within `timeout` seconds."""
+    if (source if isinstance(source, int) else source.fileno()) < 0:
+        return False
+    waiting = select.poll()
+    waiting.register(source, select.POLLIN)
+    return bool(waiting.poll(timeout * 1000))

@@ -20,10 +20,13 @@ from ..pages.mapping import Window
 from ..plan import Blocks, Partials, Scratch, Stage, Task
 from ..program import Input, Program
 from ..storage.layout import Strided
+from ..walks import boxes, hull, walk
 from .evaluate import Block, Evaluator
 from .files import Files
 from .job import Job, Partial
 from .lending import Reader, Writer, whole_folios
+from .lenient import GuardedEvaluator, Lenient, guarded
+from .retries import How
 
 __all__ = ["Engine", "Prepared"]
 
@@ -38,6 +41,9 @@ class Prepared:
     error: BaseException | None = None
     partials: tuple[Partial, ...] = ()
     seconds: float = 0.0
+    how: How = ""
+    failed: list[tuple[Coords, str]] = field(default_factory=list)
+    """Blocks whose function raised, which the run goes on without."""
 
 
 class Engine:
@@ -78,8 +84,13 @@ class Engine:
         readers = [reader.block for reader in self._readers]
         if self._update is not None:
             readers[self._update] = self._lent
-        self.program = program
-        self._evaluator = Evaluator(program, readers)
+        self._evaluator: Evaluator
+        if self.job.on_error == "raise":
+            self.program, self._evaluator = program, Evaluator(program, readers)
+        else:
+            self.program = guarded(program)
+            self._evaluator = GuardedEvaluator(self.program, readers)
+            self._one = Lenient(self).one  # type: ignore[method-assign]
         self._entries = [None if code is None else jit.load(code) for code in program.codes]
 
     def array(self, strided: Strided) -> Block:
@@ -92,18 +103,17 @@ class Engine:
         """Bring in the pages of a task; what goes wrong is kept in the answer."""
         prepared = Prepared(task)
         try:
-            coords = self._coords(task)
+            ends = list(boxes(self.stage.grid, task.first, task.count))
             for number, reader in enumerate(self._readers):
-                if reader.stored is None or number == self._update:
-                    continue
-                for at in coords:
-                    region = reader.access.region(self.stage.grid, at)
-                    reader.bring(region)
+                if reader.stored is not None and number != self._update:
+                    for region in self._read(reader, ends):
+                        reader.bring(region)
             for number, writer in self._writers.items():
+                regions = [hull(*map(writer.grid.region, pair)) for pair in ends]
                 if writer.stream:
-                    writer.lend(coords, prepared.windows.setdefault(number, []))
+                    writer.lend(regions, prepared.windows.setdefault(number, []))
                 else:
-                    writer.bring(coords)
+                    writer.bring(regions)
         except BaseException as error:
             prepared.error = error
         return prepared
@@ -118,18 +128,29 @@ class Engine:
             self.item = prepared.task.first
             raise prepared.error
         partials: list[Partial] = []
+        if prepared.how:
+            self._clear(prepared)
         try:
             with np.errstate(**self.job.errstate):
-                for item in range(prepared.task.first, prepared.task.first + prepared.task.count):
+                _, first, count = prepared.task
+                for item, coords in enumerate(walk(self.stage.grid, first, count), first):
                     self.item = item
                     self.progress(item)
-                    self._one(self.stage.grid.coords(item), prepared, partials)
+                    self._one(coords, prepared, partials)
         finally:
             # Blocks that this object remembered would keep their windows mapped.
             self._evaluator.new_item()
             self._updating = None
         prepared.partials = tuple(partials)
         prepared.seconds = time.perf_counter() - began
+
+    def value(self, coords: Coords) -> Block:
+        """Return the block at `coords` of what the program makes first, and store it nowhere."""
+        try:
+            with np.errstate(**self.job.errstate):
+                return self._evaluator.value(self.program.values[0], coords)
+        finally:
+            self._evaluator.new_item()
 
     def start_writing(self, prepared: Prepared) -> None:
         """Ask the kernel to begin writing what a task stored; do not wait."""
@@ -157,10 +178,11 @@ class Engine:
                     kept += window.length
         prepared.windows.clear()
         if self.job.policy == "stream":
-            for at in self._coords(prepared.task):
-                for number, reader in enumerate(self._readers):
-                    if number != self._update:
-                        reader.forget(reader.access.region(self.stage.grid, at))
+            ends = list(boxes(self.stage.grid, prepared.task.first, prepared.task.count))
+            for number, reader in enumerate(self._readers):
+                if number != self._update:
+                    for region in self._read(reader, ends):
+                        reader.forget(region)
         return kept
 
     def writes(self, prepared: Prepared) -> bool:
@@ -170,17 +192,28 @@ class Engine:
     def close(self) -> None:
         """Let go of everything; blocks that a function kept stay readable."""
         self._evaluator = None  # type: ignore[assignment]
+        vars(self).pop("_one", None)
         self._readers.clear()
         self._writers.clear()
         self.files.close()
 
-    def _coords(self, task: Task) -> list[Coords]:
-        return [self.stage.grid.coords(task.first + index) for index in range(task.count)]
+    def _read(self, reader: Reader, ends: list[tuple[Coords, Coords]]) -> list[Region]:
+        """What the items of some boxes read, one region for each box."""
+        grid, access = self.stage.grid, reader.access
+        return [hull(access.region(grid, first), access.region(grid, last)) for first, last in ends]
 
     def _lent(self, region: Region) -> Block:
         # The block that an update changes: the same pages for reading and for writing.
         assert self._updating is not None
         return self._updating
+
+    def _clear(self, prepared: Prepared) -> None:
+        """Before another try: what a function leaves out is zero, as it was the first time."""
+        task = prepared.task
+        for coords in walk(self.stage.grid, task.first, task.count):
+            for number in self.job.fresh:
+                block = self._writers[number].block(coords, prepared.windows.get(number, []))
+                block[...] = np.zeros((), block.dtype)
 
     def _one(self, coords: Coords, prepared: Prepared, partials: list[Partial]) -> None:
         evaluator, values = self._evaluator, self.program.values
@@ -202,16 +235,18 @@ class Engine:
             value = values[number]
             if id(value) not in done:
                 done[id(value)] = self._value(value, coords)
-            box = write.leaves.inner(self.stage.grid, coords)
-            cuts = tuple(
-                sizes[part.start : part.stop]
-                for sizes, part in zip(write.leaves.chunks, box, strict=True)
-            )
-            origin = tuple(part.start for part in self.stage.grid.region(coords))
-            partial = self.program.reductions[number].leaves(
-                self._entries[number], done[id(value)], cuts, origin
-            )
-            partials.append(Partial(number, box, partial))
+            partials.append(self._reduced(number, write, done[id(value)], coords))
+
+    def _reduced(self, number: int, write: Partials, block: Block, coords: Coords) -> Partial:
+        """Reduce a block, leaf by leaf."""
+        box = write.leaves.inner(self.stage.grid, coords)
+        cuts = tuple(
+            sizes[part.start : part.stop]
+            for sizes, part in zip(write.leaves.chunks, box, strict=True)
+        )
+        origin = tuple(part.start for part in self.stage.grid.region(coords))
+        partial = self.program.reductions[number].leaves(self._entries[number], block, cuts, origin)
+        return Partial(number, box, partial)
 
     def _value(self, value: Any, coords: Coords) -> Block:
         if isinstance(value, Input):

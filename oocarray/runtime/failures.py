@@ -5,22 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..errors import BlockFailedError, TornBlockError, WorkerDiedError
+import numpy as np
+
+from ..errors import (
+    BlockFailedError,
+    FailedBlocksWarning,
+    ProtocolError,
+    TornBlockError,
+    WorkerDiedError,
+)
 from ..grid import Coords
-from ..plan import Stage, Task
+from ..plan import Stage
+from ..units import format_count
+from .causes import Causes
 from .job import Died, Failure
+from .retries import STRIKES
 
-__all__ = ["RemoteError", "add_note", "blocks_of", "death_error", "named", "raised_error"]
+__all__ = [
+    "Changes",
+    "RemoteError",
+    "block_failed",
+    "death_error",
+    "failed_blocks",
+    "raised_error",
+]
 
-_CAUSES = {
-    "SIGKILL": "a memory limit, or somebody's kill",
-    "SIGBUS": "a file that was truncated while it was mapped, or a full disk",
-    "SIGSEGV": "a store outside the block: try @oo.kernel(boundscheck=True)",
-    "SIGABRT": "a library that called abort()",
-    "exit code 2": "too many open files (raise ulimit -n), or a message it could not read",
-}
 _MOST_NAMED = 8
 
 
@@ -39,8 +51,8 @@ def raised_error(failure: Failure) -> BaseException:
     return error
 
 
-def death_error(death: Died, stage: Stage, job: int, held: Sequence[Task]) -> WorkerDiedError:
-    """Name a dead worker: how it ended, at which block, and what that leaves behind.
+def death_error(death: Died, stage: Stage, job: int, causes: Causes) -> WorkerDiedError:
+    """Name a dead worker: how it ended, at which block, and why as far as that is known.
 
     Parameters
     ----------
@@ -48,58 +60,139 @@ def death_error(death: Died, stage: Stage, job: int, held: Sequence[Task]) -> Wo
     stage : Stage
     job : int
         Number of the job that the coordinator is at.
-    held : sequence of Task
-        Tasks that the worker had been given and not answered.
+    causes : Causes
     """
-    block = None
-    if death.stage == job and death.item >= 0:
-        block = stage.grid.coords(death.item)
+    block, where = _place(death, stage, job)
+    where = f"{where} of {stage.label!r}"
     how = _how(death.status)
-    where = "before its first block" if block is None else f"in block {block}"
-    likely = f"; likely cause: {_CAUSES[how]}" if how in _CAUSES else ""
-    text = f"worker process {death.pid} was ended by {how} {where} of {stage.label!r}{likely}"
-    if not stage.in_place or block is None:
-        return WorkerDiedError(text, pid=death.pid, signal=how, block=block)
-    torn = blocks_of(stage, held)
-    error = TornBlockError(
-        f"{text}; it was updating in place: blocks that may be updated wholly, partly or not at "
-        f"all: {named(torn)}",
+    who = f"worker process {death.pid}"
+    if death.server is not None:
+        pid, code = death.server
+        how = _name_of(-code) if code < 0 else f"exit code {code}"
+        text = f"{who} was ended {where}: the server of the workers, {pid}, was ended by {how}"
+    elif death.protest:
+        text = f"{who} was ended {where}: {death.protest}"
+    else:
+        text = f"{who} was ended by {how} {where}"
+    cause = "" if death.protest else causes.of(how)
+    error_class = TornBlockError if stage.in_place else WorkerDiedError
+    error = error_class(
+        text + (f"; likely cause: {cause}" if cause else ""),
         pid=death.pid,
         signal=how,
         block=block,
     )
-    error.blocks = torn
+    if death.protest:
+        error.__cause__ = ProtocolError(death.protest)
+    if death.said:
+        error.add_note(f"oocarray: it left this behind:\n{death.said}")
     return error
 
 
-def blocks_of(stage: Stage, tasks: Sequence[Task]) -> tuple[Coords, ...]:
-    """Coordinates of the blocks that some tasks are about."""
-    return tuple(
-        stage.grid.coords(item)
-        for task in tasks
-        for item in range(task.first, task.first + task.count)
+def block_failed(error: WorkerDiedError, stage: Stage, item: int) -> BlockFailedError:
+    """A block has ended so many workers that it is not tried again."""
+    block = stage.grid.coords(item)
+    failed = BlockFailedError(
+        f"block {block} of {stage.label!r} ended its worker process {STRIKES} times, the last of "
+        f"them with nothing beside it: {error}",
+        block=block,
+        signal=error.signal,
+    )
+    failed.__cause__ = error
+    for note in getattr(error, "__notes__", ()):
+        failed.add_note(note)
+    return failed
+
+
+def failed_blocks(errors: Mapping[Coords, str], items: int, label: str, what: str) -> Warning:
+    """Say which blocks a run went on without."""
+    first = next(iter(errors))
+    count = f"{len(errors)} of {format_count(items, 'block')}"
+    return FailedBlocksWarning(
+        f"{count} of {label!r} failed and {'was' if len(errors) == 1 else 'were'} {what}: "
+        f"{_named(list(errors))}; the first of them with {errors[first]}",
+        errors,
     )
 
 
-def named(blocks: Sequence[Coords]) -> str:
+class Changes:
+    """Which blocks an update in place has changed; it only counts.
+
+    Parameters
+    ----------
+    stage : Stage
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.changed = np.zeros(stage.grid.size, np.bool_)
+        self.torn: set[int] = set()
+
+    def wholly(self, first: int, count: int) -> None:
+        """Some blocks have been changed."""
+        self.changed[first : first + count] = True
+
+    def failed(self, failure: Failure, first: int, count: int) -> None:
+        """A task raised."""
+        if failure.when == "after":
+            self.torn.update(range(first, first + count))
+        elif failure.when == "in" and failure.block is not None:
+            item = self._stage.grid.number(failure.block)
+            self.wholly(first, item - first)
+            self.torn.add(item)
+
+    def tell(self, error: BaseException) -> None:
+        """Add what is known to the exception that ends the update."""
+        grid = self._stage.grid
+        blocks = tuple(grid.coords(item) for item in sorted(self.torn))
+        torn = (
+            f"blocks that may be half changed: {_named(blocks)}" if blocks else "no block is torn"
+        )
+        count = int(self.changed.sum())
+        text = (
+            f"{torn}; {count} of {format_count(grid.size, 'block')} "
+            f"{'was' if count == 1 else 'were'} changed wholly, the others are as they were"
+        )
+        if isinstance(error, TornBlockError):
+            error.blocks = blocks
+            error.changed = self.changed.reshape(grid.numblocks)
+            error.args = (f"{error}; the array was being updated in place: {text}",)
+            return
+        with contextlib.suppress(Exception):  # frozen dataclasses refuse it
+            error.add_note(f"oocarray: the update in place was stopped: {text}")
+
+
+def _named(blocks: Sequence[Any]) -> str:
     """Write the first few of them."""
     more = " ..." if len(blocks) > _MOST_NAMED else ""
     return ", ".join(map(str, blocks[:_MOST_NAMED])) + more
 
 
-def add_note(error: BaseException, text: str) -> None:
-    """Add a note to an exception, if it takes any."""
-    with contextlib.suppress(Exception):
-        error.add_note(text)
+def _place(death: Died, stage: Stage, job: int) -> tuple[Coords | None, str]:
+    """Where a worker was: a block, and how to say it."""
+    beat = death.beat
+    if beat.job == job and beat.item >= 0 and not beat.ended:
+        block = stage.grid.coords(beat.item)
+        return block, f"in block {block}"
+    if beat.job == job and beat.binding:
+        return None, "while it loaded the functions"
+    if beat.job == job and beat.pages >= 0:
+        block = stage.grid.coords(beat.pages)
+        return block, f"while {'letting go of' if beat.leaving else 'bringing in'} block {block}"
+    if beat.job == job and beat.item >= 0:
+        return None, f"after block {stage.grid.coords(beat.item)}"
+    return None, "before its first block"
 
 
 def _how(status: int | None) -> str:
     if status is None:
         return "an unknown cause"
     code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit code {code}"
+    return f"exit code {code}" if code >= 0 else _name_of(-code)
+
+
+def _name_of(number: int) -> str:
     try:
-        return signal.Signals(-code).name
+        return signal.Signals(number).name
     except ValueError:
-        return f"signal {-code}"
+        return f"signal {number}"

@@ -7,16 +7,21 @@ coordinator opened and checked, and are found by device and inode.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import resource
 from collections.abc import Iterable
 
 from ..errors import TruncatedFileError
 from ..pages import calls
 from ..pages.mapping import Window, read_pages
+from ..pages.residency import FOLIO
+from ..pages.tuning import DEFAULT, Tuning
 from ..storage.layout import FileKey
+from ..storage.room import free_room
 from ..units import format_bytes
 
-__all__ = ["Files", "KeptWindows", "reopen"]
+__all__ = ["Files", "KeptWindows", "copy", "reopen"]
 
 FileId = tuple[int, int]
 
@@ -29,8 +34,28 @@ def reopen(fd: int, writable: bool) -> int:
     flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC
     try:
         return os.open(f"/proc/self/fd/{fd}", flags)
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            text = f"{error.strerror}: this process may have {most} (ulimit -n)"
+            raise OSError(error.errno, text, os.readlink(f"/proc/self/fd/{fd}")) from None
         return os.dup(fd)
+
+
+def _reserve(fd: int, start: int, stop: int) -> None:
+    """Have a disk block behind every byte that is stored to, and the rest of its folio.
+
+    The first store into a folio asks for all of that.
+    """
+    first = start - start % FOLIO
+    last = min(-(-stop // FOLIO) * FOLIO, os.fstat(fd).st_size)
+    if last <= first:
+        return
+    try:
+        calls.fallocate(fd, first, last - first, keep_size=True)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM):
+            raise
 
 
 class KeptWindows:
@@ -44,12 +69,15 @@ class KeptWindows:
     def __init__(self) -> None:
         self._windows: dict[tuple[FileId, int, int], tuple[int, Window]] = {}
 
-    def window(self, fd: int, key: FileId, start: int, stop: int) -> Window:
+    def window(
+        self, fd: int, key: FileId, start: int, stop: int, tuning: Tuning = DEFAULT
+    ) -> Window:
         """Return a read-only window of the range, the kept one if there is one."""
         known = self._windows.pop((key, start, stop), None)
         if known is None:
             known = os.dup(fd), Window(fd, start, stop)
-            known[1].advise(calls.HUGEPAGE)
+            if tuning.advice == "hugepage":
+                known[1].advise(calls.HUGEPAGE)
         self._windows[key, start, stop] = known
         while len(self._windows) > self.LIMIT:
             self._forget(next(iter(self._windows)))
@@ -94,15 +122,25 @@ class Files:
         File, descriptor (owned by this object from now on), whether it is for writing.
     kept : KeptWindows or None
         Where the windows of a resident run stay; None: they end with this object.
+    held : iterable of int
+        Other descriptors that are to be closed with these.
+    tuning : Tuning
     """
 
     def __init__(
-        self, fds: Iterable[tuple[FileKey, int, bool]], kept: KeptWindows | None = None
+        self,
+        fds: Iterable[tuple[FileKey, int, bool]],
+        kept: KeptWindows | None = None,
+        held: Iterable[int] = (),
+        tuning: Tuning = DEFAULT,
     ) -> None:
         self._fds: dict[FileId, int] = {}
         self._paths: dict[FileId, str] = {}
         self._windows: dict[tuple[FileId, int, int, bool], Window] = {}
         self._kept = kept
+        self._held = list(held)
+        _copies.update(self._held)
+        self.tuning = tuning
         for key, fd, _ in fds:
             self._fds[key.dev, key.ino] = fd
             self._paths[key.dev, key.ino] = key.path
@@ -130,15 +168,22 @@ class Files:
                 )
             # What has no name (shared memory) no later run can ask for: it ends with this one.
             if self._kept is not None and not writable and found.st_nlink:
-                known = self._kept.window(fd, (key.dev, key.ino), *span)
+                known = self._kept.window(fd, (key.dev, key.ino), *span, self.tuning)
             else:
                 known = Window(fd, *span, writable)
-                # With large folios readahead works in 2 MiB pieces whatever the
-                # administrator's setting; elsewhere at least say that we go forward.
-                if not known.advise(calls.HUGEPAGE):
-                    known.advise(calls.SEQUENTIAL)
+                self._advise(known)
             self._windows[(key.dev, key.ino), *span, writable] = known
         return known
+
+    def _advise(self, window: Window) -> None:
+        """Tell the kernel how the whole of a file will be looked at."""
+        advice = self.tuning.advice
+        # With large folios readahead works in 2 MiB pieces whatever the administrator's
+        # setting; elsewhere at least say that we go forward.
+        if advice == "hugepage" and window.advise(calls.HUGEPAGE):
+            return
+        if advice in ("hugepage", "sequential"):
+            window.advise(calls.SEQUENTIAL)
 
     def bring(self, window: Window, key: FileKey, start: int, stop: int, write: bool) -> None:
         """Populate a byte range of a window, by whatever means this kernel has.
@@ -149,7 +194,13 @@ class Files:
             What would have been SIGBUS in a kernel.
         """
         try:
-            if not window.populate(start, stop, write):
+            if not write and self.tuning.advice == "willneed":
+                calls.will_need(self.fd(key), start, stop - start)
+            wanted = write or self.tuning.populate
+            if not (wanted and window.populate(start, stop, write)):
+                if write:
+                    # Reading a hole finds nothing wrong; storing into it may be SIGBUS.
+                    _reserve(self.fd(key), start, stop)
                 read_pages(self.fd(key), start, stop)
         except OSError as error:
             size = os.fstat(self.fd(key)).st_size
@@ -158,9 +209,17 @@ class Files:
                     f"{key.path}: was cut to {size} bytes while bytes {start} to {stop} "
                     "were still to be read"
                 ) from error
-            what = "no room on the disk, or it failed," if write else "the disk failed"
+            number, what = error.errno, "the disk failed"
+            free = free_room(self.fd(key), key.path) if write else None
+            if free is not None and free < stop - start:
+                # The file has holes: their blocks are asked for at the first store.
+                number = errno.ENOSPC
+                what = (
+                    f"no room: the block needs up to {format_bytes(stop - start)} ({stop - start}),"
+                    f" free on the disk: {format_bytes(free)} ({free}),"
+                )
             raise OSError(
-                error.errno, f"{what} at bytes {start} to {stop}: {error.strerror}", key.path
+                number, f"{what} at bytes {start} to {stop}: {error.strerror}", key.path
             ) from error
 
     def close(self) -> None:
@@ -172,3 +231,30 @@ class Files:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self._fds.clear()
+        for fd in self._held:
+            _copies.discard(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._held.clear()
+
+
+def copy(fd: int) -> int:
+    """Duplicate a descriptor that holds a lock, for a `Files` that is to hold it."""
+    made = os.dup(fd)
+    _copies.add(made)
+    return made
+
+
+_copies: set[int] = set()
+
+
+def _forget() -> None:
+    """In a forked child: a lock is the parent's, and must end with it."""
+    for fd in _copies:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _copies.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

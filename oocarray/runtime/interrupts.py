@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Interrupts"]
+__all__ = ["Interrupts", "Terminated", "ends_by_sigterm"]
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Terminated(BaseException):
+    """SIGTERM came during a run; the process ends by it once the run is cleared away."""
 
 
 class Interrupts:
@@ -15,38 +26,44 @@ class Interrupts:
 
     An exception out of a signal handler can come between any two instructions: a message
     half read, or read and not yet counted, would be lost, and its worker waited for in vain.
+    SIGTERM is treated likewise, and is raised as `Terminated`.
 
     Parameters
     ----------
     hold : bool
-        False: do nothing, let Ctrl-C come at once.
+        False: do nothing, let Ctrl-C come at once, and SIGTERM too.
 
     Notes
     -----
-    Does nothing in other threads than the main one, and where the program has a SIGINT
-    handler of its own.
+    Does nothing in other threads than the main one, and for a signal that the program has a
+    handler of its own for.
     """
 
     def __init__(self, hold: bool = True) -> None:
         self._hold = hold
-        self._before: Any = None
-        self.came = False
+        self._before: dict[int, Any] = {}
+        self.came: type[BaseException] | None = None
 
     def __enter__(self) -> Interrupts:
-        main = threading.current_thread() is threading.main_thread()
-        if self._hold and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            wanted = {signal.SIGTERM: signal.SIG_DFL}
+            if self._hold:
+                wanted[signal.SIGINT] = signal.default_int_handler  # type: ignore[assignment]
+            for number, ordinary in wanted.items():
+                if signal.getsignal(number) is ordinary:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.came:
-            raise KeyboardInterrupt
-        self.came = True
+        kind = KeyboardInterrupt if number == signal.SIGINT else Terminated
+        if self.came or not self._hold:
+            raise kind
+        self.came = kind
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C came."""
+        """Raise KeyboardInterrupt if Ctrl-C came, `Terminated` if SIGTERM did."""
         if self.came:
-            raise KeyboardInterrupt
+            raise self.came
 
     def __exit__(
         self,
@@ -54,8 +71,22 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        while self._before:
+            signal.signal(*self._before.popitem())
         if kind is None:
             self.check()
+
+
+def ends_by_sigterm(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Have the process end by SIGTERM that came in a run of `function`, once it has cleared up."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except Terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise SystemExit(128 + signal.SIGTERM) from None
+
+    return call

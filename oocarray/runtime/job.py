@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from ..plan import Stage, Task
+from ..pages.tuning import DEFAULT, Tuning
+from ..plan import OnError, Stage, Task
 from ..storage.layout import FileKey
+from .beats import Beat
 
-__all__ = ["Answer", "Died", "Failure", "Job", "Logged", "Partial", "Said", "Warned"]
+__all__ = ["Answer", "Died", "Failure", "Job", "Logged", "Partial", "Said", "Warned", "When"]
+
+
+When = Literal["before", "in", "after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,21 @@ class Job:
     policy: Literal["resident", "stream"]
     spare: int = 0
     """Bytes of mappings from earlier runs that may stay beside those of this one."""
+    keep: bool = False
+    """Whether mappings of whole inputs outlive the run, for the next one."""
     errstate: Mapping[str, Any] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     """The coordinator's ``sys.path``: modules are found by name."""
     folder: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The coordinator's environment."""
+    fresh: tuple[int, ...] = ()
+    """Numbers of the writes whose targets were zeros when the stage began."""
+    on_error: OnError = "raise"
+    fill_value: Any = None
     log_level: int = 30
     """Log records below it are wanted by nobody."""
+    tuning: Tuning = DEFAULT
 
 
 class Partial(NamedTuple):
@@ -56,6 +70,8 @@ class Failure:
     block: tuple[int, ...] | None
     notes: tuple[str, ...] = ()
     """What was added to the exception by ``add_note``: its own pickle may forget it."""
+    when: When = "in"
+    """Before the function was called for any block of the task, in `block`, or after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,8 @@ class Answer:
     """Time in the kernel."""
     kept_bytes: int = 0
     """Bytes of windows that the user's function still looks at."""
+    failed: tuple[tuple[tuple[int, ...], str], ...] = ()
+    """Blocks whose function raised, which the run goes on without; and what it raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +132,21 @@ class Died:
     pid: int
     status: int | None
     """As of ``os.waitpid``; None if it could not be learnt."""
-    stage: int
-    item: int
-    """The item that it last began, or -1."""
+    beat: Beat
+    """What it was at."""
+    said: str = ""
+    """What it wrote when it ended: where it was, or why."""
+    protest: str = ""
+    """Why it was ended by its coordinator, if it was."""
+    server: tuple[int, int] | None = None
+    """Process id and return code of the server of all workers, if that had ended first."""
+
+    @property
+    def stage(self) -> int:
+        """Number of the job that it was at, or -1."""
+        return self.beat.job
+
+    @property
+    def item(self) -> int:
+        """The item that it last began, or -1."""
+        return self.beat.item

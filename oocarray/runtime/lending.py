@@ -8,6 +8,7 @@ import numpy as np
 
 from ..grid import Coords, Grid, Region
 from ..pages import calls
+from ..pages.footprint import WIDE, hole_size
 from ..pages.mapping import Window
 from ..pages.residency import FOLIO
 from ..plan import Access, InMemory
@@ -47,6 +48,9 @@ class Reader:
         """Bring the pages of a region in; of a mapping that stays, each range once."""
         if self.stored is None:
             return
+        if self.stream and _hole_size(self.stored, region) < WIDE:
+            self._bring_sparse(self.stored, region)
+            return
         for start, stop in self.stored.runs(region):
             if not self.stream and (start, stop) in self.window.populated:
                 continue
@@ -54,9 +58,29 @@ class Reader:
             if not self.stream:
                 self.window.populated.add((start, stop))
 
+    def _bring_sparse(self, stored: Strided, region: Region) -> None:
+        """Bring in the pages of a region that is a small part of the bytes around it.
+
+        With each the kernel maps what is cached nearby; that is somebody else's, and would
+        count as held.
+        """
+        self.window.advise(calls.NOHUGEPAGE)
+        behind = 0
+        for start, stop in stored.runs(region, calls.PAGE):
+            self.files.bring(self.window, stored.file, start, stop, write=False)
+            first = -(-behind // calls.PAGE) * calls.PAGE
+            if 0 < first < start:
+                self.window.forget(first, start - start % calls.PAGE)
+            behind = stop
+
     def forget(self, region: Region) -> None:
-        if self.stored is not None and self.stream:
+        if self.stored is None or not self.stream:
+            return
+        if _hole_size(self.stored, region) == WIDE:
             self.window.forget(*self.stored.span(region))
+            return
+        for start, stop in self.stored.runs(region, calls.PAGE):
+            self.window.forget(start, stop)
 
     def close(self) -> None:
         del self.whole
@@ -83,34 +107,36 @@ class Writer:
                 assert window.bytes is not None
                 self.whole = self.stored.view(window.bytes, window.origin)
 
-    def lend(self, coords: list[Coords], windows: list[Window]) -> None:
-        """Map and populate what the items at `coords` store into; the windows go to `windows`.
+    def lend(self, regions: list[Region], windows: list[Window]) -> None:
+        """Map and populate regions that a task stores into; the windows go to `windows`.
 
         Windows of a folio and more begin at a folio's edge: a fault in the middle of one makes
         the kernel cache the file in 4 KiB pages, and forbidding the part before the block makes
         it map the folio page by page; either costs more than all the rest of the pass.
         """
         assert self.stored is not None
-        regions = [self.grid.region(at) for at in coords]
+        dense = all(_hole_size(self.stored, region) == WIDE for region in regions)
+        gap = WIDE if dense else calls.PAGE
         for start, stop in _merged([self.stored.span(region) for region in regions]):
-            large = stop - start >= FOLIO
+            large = dense and stop - start >= FOLIO
             first = start - start % FOLIO if large else start
             window = Window(self.fd, first, stop, writable=True)
             windows.append(window)
             if large:
-                window.advise(calls.HUGEPAGE)
+                if self.files.tuning.write_advice == "hugepage":
+                    window.advise(calls.HUGEPAGE)
                 self.files.bring(window, self.stored.file, first, start + 1, write=True)
-        for start, stop in _merged([run for r in regions for run in self.stored.runs(r)]):
+        for start, stop in _merged([run for r in regions for run in self.stored.runs(r, gap)]):
             window = next(w for w in windows if w.covers(start, stop))
             self.files.bring(window, self.stored.file, start, stop, write=True)
 
-    def bring(self, coords: list[Coords]) -> None:
+    def bring(self, regions: list[Region]) -> None:
         """Have the pages of a window that stays, for stores: no room is an OSError here."""
         if self.stored is None:
             return
         window = self.files.whole(self.stored.file, self.stored.span(), writable=True)
-        for at in coords:
-            for start, stop in self.stored.runs(self.grid.region(at)):
+        for region in regions:
+            for start, stop in self.stored.runs(region):
                 self.files.bring(window, self.stored.file, start, stop, write=True)
 
     def block(self, coords: Coords, windows: list[Window]) -> Block:
@@ -125,6 +151,11 @@ class Writer:
         window = next(w for w in windows if w.covers(start, stop))
         assert window.bytes is not None
         return part.view(window.bytes, window.origin)
+
+
+def _hole_size(stored: Strided, region: Region) -> int:
+    extents = [part.stop - part.start for part in region]
+    return hole_size(extents, stored.strides, stored.itemsize)
 
 
 def whole_folios(window: Window) -> tuple[int, int]:

@@ -14,15 +14,17 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..grid import Grid
 from ..plan import Task
 from ..storage.layout import FileKey
+from .beats import Pulse
 from .carry import unpack
 from .engine import Engine, Prepared
 from .files import Files, KeptWindows, reopen
-from .job import Answer, Failure, Job
+from .job import Answer, Failure, Job, When
 
 __all__ = ["Loop", "add_place", "failure_of"]
 
@@ -43,8 +45,8 @@ class Loop:
         Takes each `Answer`; called from both threads.
     kept : KeptWindows or None
         Where mappings of resident runs stay between jobs.
-    progress : callable, optional
-        Called with the number of each item before it is worked on.
+    pulse : Pulse, optional
+        Where it is noted what is worked on.
     settle : callable, optional
         Called after the last item of each task, by the thread that worked on it.
     """
@@ -54,10 +56,11 @@ class Loop:
         worker: int,
         answer: Callable[[Any], None],
         kept: KeptWindows | None,
-        progress: Callable[[int], None] | None = None,
+        pulse: Pulse | None = None,
         settle: Callable[[], None] | None = None,
     ) -> None:
-        self.worker, self.answer, self.kept, self.progress = worker, answer, kept, progress
+        self.worker, self.answer, self.kept = worker, answer, kept
+        self.pulse = pulse or Pulse()
         self.settle = settle or (lambda: None)
         self.inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -92,6 +95,7 @@ class Loop:
             engine.bind(unpack(kernel, engine.array) if isinstance(kernel, bytes) else kernel)
         except BaseException as error:
             engine.bind_error = error
+        self.pulse.bound()
 
     def _compute(self, engine: Engine, prepared: Prepared) -> None:
         task = prepared.task
@@ -105,6 +109,7 @@ class Loop:
                 raise engine.bind_error
             try:
                 engine.compute(prepared)
+                self.pulse.end()
             finally:
                 self.settle()
             if engine.writes(prepared):
@@ -112,15 +117,24 @@ class Loop:
                 self.inbox.put(("retire", engine, prepared))
                 return
         except BaseException as error:
-            self._fail(engine, prepared, error, engine.item)
+            begun = engine.bind_error is None and prepared.error is None
+            self._fail(engine, prepared, error, engine.item, "in" if begun else "before")
             return
         self._retire(engine, prepared)
 
     def _fail(
-        self, engine: Engine, prepared: Prepared, error: BaseException, item: int | None
+        self,
+        engine: Engine,
+        prepared: Prepared,
+        error: BaseException,
+        item: int | None,
+        when: When,
     ) -> None:
+        if engine.stage.in_place:
+            # The run ends with it: blocks that wait here are left as they are.
+            self.cancelled = max(self.cancelled, engine.job.number)
         coords = None if item is None else engine.stage.grid.coords(item)
-        failure = failure_of(error, coords, engine.stage.grid)
+        failure = replace(failure_of(error, coords, engine.stage.grid), when=when)
         prepared.windows.clear()
         self.answer(Answer(self.worker, prepared.task, failure=failure))
 
@@ -144,14 +158,19 @@ class Loop:
     def _obey(self, engine: Engine | None, command: str, rest: list[Any]) -> Engine | None:
         """Carry out one command; return the engine of the job from now on."""
         if command == "task":
+            task, how = rest
             if engine is None or engine.job.number <= self.cancelled:
-                self.answer(Answer(self.worker, rest[0], cancelled=True))
+                self.answer(Answer(self.worker, task, cancelled=True))
             else:
-                self._ready.put(("task", engine, engine.prefetch(rest[0])))
+                self.pulse.bring(task.first)
+                prepared = engine.prefetch(task)
+                prepared.how = how
+                self.pulse.rest()
+                self._ready.put(("task", engine, prepared))
         elif command == "retire":
             self._leaving.append((rest[0], rest[1]))
             while len(self._leaving) > 1:
-                self._retire(*self._leaving.popleft())
+                self._let_go()
         elif command == "job":
             return self._open(*rest)
         elif command in ("end", "stop"):
@@ -167,7 +186,7 @@ class Loop:
             try:
                 return self.inbox.get_nowait()
             except queue.Empty:
-                self._retire(*self._leaving.popleft())
+                self._let_go()
         try:
             return self.inbox.get(timeout=IDLE_SECONDS)
         except queue.Empty:
@@ -175,17 +194,33 @@ class Loop:
                 self.kept.clear()
         return self.inbox.get()
 
+    def _let_go(self) -> None:
+        engine, prepared = self._leaving.popleft()
+        self.pulse.leave(prepared.task.first)
+        self._retire(engine, prepared)
+        self.pulse.rest()
+
     def _open(self, job: Job, fds: list[int]) -> Engine | None:
         files = Files((), None)
+        # The other thread has ended the job before: see `_end`.
+        self.pulse.job(job.number)
         try:
             if self.kept is not None:
-                self.kept.prune((key for key, _ in job.files), job.spare)
+                # What streams, or is to be dropped, must be mapped by nobody when it is done.
+                if job.keep:
+                    self.kept.prune((key for key, _ in job.files), job.spare)
+                else:
+                    self.kept.clear()
+            # The descriptors of files that are written are kept until the job ends: they hold
+            # the run's lock, so that nobody else writes while this worker may.
+            held = [fd for (_, writable), fd in zip(job.files, fds, strict=True) if writable]
             keys: list[tuple[FileKey, int, bool]] = [
                 (key, _own(fd, writable), writable)
                 for (key, writable), fd in zip(job.files, fds, strict=True)
             ]
-            files = Files(keys, self.kept if job.policy == "resident" else None)
-            engine = Engine(job, files, self.progress)
+            kept = self.kept if job.keep else None
+            files = Files(keys, kept, held, job.tuning)
+            engine = Engine(job, files, self.pulse.begin)
         except BaseException as error:
             files.close()
             self.answer(
@@ -197,7 +232,7 @@ class Loop:
 
     def _end(self, engine: Engine | None) -> None:
         while self._leaving:
-            self._retire(*self._leaving.popleft())
+            self._let_go()
         if engine is not None:
             # The other thread may still hold the engine: close it when that has let go.
             done = threading.Event()
@@ -210,7 +245,7 @@ class Loop:
             kept = engine.retire(prepared)
         except BaseException as error:
             # The other thread is at a later item by now.
-            self._fail(engine, prepared, error, prepared.task.first)
+            self._fail(engine, prepared, error, prepared.task.first, "after")
             return
         self.answer(
             Answer(
@@ -219,6 +254,7 @@ class Loop:
                 prepared.partials,
                 seconds=prepared.seconds,
                 kept_bytes=kept,
+                failed=tuple(prepared.failed),
             )
         )
 
@@ -238,11 +274,15 @@ def add_place(error: BaseException, coords: tuple[int, ...] | None, grid: Grid |
 
 
 def _own(fd: int, writable: bool) -> int:
-    """Trade a descriptor that came for one of our own: each opening learns of write errors once."""
+    """Trade a descriptor that came for one of our own: each opening learns of write errors once.
+
+    One for writing is not closed.
+    """
     try:
         return reopen(fd, writable)
     finally:
-        os.close(fd)
+        if not writable:
+            os.close(fd)
 
 
 def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:

@@ -6,13 +6,18 @@ import collections
 import os
 import queue
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..plan import Task
+from .beats import Pulse
 from .engine import Engine
-from .files import Files, KeptWindows
-from .job import Answer, Job
+from .files import Files, KeptWindows, copy, reopen
+from .job import Answer, Died, Job, When
 from .loop import Loop, failure_of
+from .retries import How
+from .server import Unfinished
 
 __all__ = ["Pool", "SerialPool", "ThreadPool"]
 
@@ -32,8 +37,8 @@ class Pool(Protocol):
     def start(self, job: Job, fds: list[int]) -> None:
         """Begin a stage; `fds` stay the caller's."""
 
-    def submit(self, worker: int, task: Task) -> None:
-        """Give a task to a worker."""
+    def submit(self, worker: int, task: Task, how: How = "") -> None:
+        """Give a task to a worker; `how` as in `oocarray.runtime.retries.Order`."""
 
     def wait(self, timeout: float) -> list[Any]:
         """Return answers and other messages, waiting for the first up to `timeout` seconds."""
@@ -41,8 +46,14 @@ class Pool(Protocol):
     def cancel(self) -> None:
         """Have the tasks that wait answered as cancelled; those that run go on."""
 
-    def kill(self, workers: list[int]) -> None:
-        """End workers that hold tasks, as far as that can be done."""
+    def kill(self, workers: list[int]) -> list[Died]:
+        """End workers that hold tasks, as far as that can be done; say what they were at."""
+
+    def revive(self, worker: int) -> None:
+        """Have another worker take the place of one that has died."""
+
+    def watch(self, unfinished: Sequence[Unfinished]) -> None:
+        """Have files removed if this process ends without a word before it has finished them."""
 
     def finish(self) -> None:
         """End the stage; no task is out."""
@@ -60,60 +71,84 @@ class SerialPool:
     held = False
 
     def __init__(self) -> None:
-        self._waiting: collections.deque[Task] = collections.deque()
+        self._waiting: collections.deque[tuple[Task, How]] = collections.deque()
         self._engine: Engine | None = None
         self._answers: list[Any] = []
+        self._pulse = Pulse()
 
     def start(self, job: Job, fds: list[int]) -> None:
+        # Opened anew, not duplicated: a copy would hold the run's lock, also in a forked child.
         files = [
-            (key, os.dup(fd), writable) for (key, writable), fd in zip(job.files, fds, strict=True)
+            (key, reopen(fd, writable), writable)
+            for (key, writable), fd in zip(job.files, fds, strict=True)
         ]
         # No mapping is kept for the next run: nothing here would notice that its file is deleted.
-        opened = Files(files)
+        opened = Files(files, tuning=job.tuning)
         try:
-            self._engine = Engine(job, opened)
+            self._pulse.job(job.number)
+            self._engine = Engine(job, opened, self._pulse.begin)
             self._engine.bind(job.kernel)
+            self._pulse.bound()
         except BaseException:
             self._engine = None
             opened.close()
             raise
 
-    def submit(self, worker: int, task: Task) -> None:
-        self._waiting.append(task)
+    def submit(self, worker: int, task: Task, how: How = "") -> None:
+        self._waiting.append((task, how))
 
     def wait(self, timeout: float) -> list[Any]:
         if self._waiting and not self._answers:
-            self._work(self._waiting.popleft())
+            self._work(*self._waiting.popleft())
         found, self._answers = self._answers, []
         return found
 
-    def _work(self, task: Task) -> None:
+    def _work(self, task: Task, how: How) -> None:
         engine = self._engine
         assert engine is not None
+        when: When = "before"
         try:
             prepared = engine.prefetch(task)
+            prepared.how = how
+            when = "in" if prepared.error is None else when
             engine.compute(prepared)
+            self._pulse.end()
+            when = "after"
             engine.start_writing(prepared)
             kept = engine.retire(prepared)
         except Exception as error:
             coords = None if engine.item is None else engine.stage.grid.coords(engine.item)
-            failure = failure_of(error, coords, engine.stage.grid)
+            failure = replace(failure_of(error, coords, engine.stage.grid), when=when)
             self._answers.append(Answer(0, task, failure=failure))
         except BaseException:
             # Ctrl-C: nobody shall wait for the answer.
-            self._answers.append(Answer(0, task, cancelled=True))
+            self._answers.append(Died(0, os.getpid(), None, self._pulse.read()))
             raise
         else:
             self._answers.append(
-                Answer(0, task, prepared.partials, seconds=prepared.seconds, kept_bytes=kept)
+                Answer(
+                    0,
+                    task,
+                    prepared.partials,
+                    seconds=prepared.seconds,
+                    kept_bytes=kept,
+                    failed=tuple(prepared.failed),
+                )
             )
 
     def cancel(self) -> None:
-        self._answers += [Answer(0, task, cancelled=True) for task in self._waiting]
+        self._answers += [Answer(0, task, cancelled=True) for task, _ in self._waiting]
         self._waiting.clear()
 
-    def kill(self, workers: list[int]) -> None:
-        """Nothing to do: when this is called, nothing runs."""
+    def kill(self, workers: list[int]) -> list[Died]:
+        """When this is called, nothing runs."""
+        return []
+
+    def revive(self, worker: int) -> None:
+        """Nothing to do: the worker is the caller."""
+
+    def watch(self, unfinished: Sequence[Unfinished]) -> None:
+        """Nobody is left when this process ends."""
 
     def finish(self) -> None:
         self._waiting.clear()
@@ -135,6 +170,8 @@ class ThreadPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.given_up = 0
+        """How many threads were left to themselves, in the middle of a task."""
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._loops = [Loop(number, self._answers.put, KeptWindows()) for number in range(size)]
         self._job: Job | None = None
@@ -145,10 +182,14 @@ class ThreadPool:
     def start(self, job: Job, fds: list[int]) -> None:
         self._job = job
         for loop in self._loops:
-            loop.inbox.put(("job", job, [os.dup(fd) for fd in fds]))
+            mine = [
+                copy(fd) if writable else reopen(fd, False)
+                for (_, writable), fd in zip(job.files, fds, strict=True)
+            ]
+            loop.inbox.put(("job", job, mine))
 
-    def submit(self, worker: int, task: Task) -> None:
-        self._loops[worker].inbox.put(("task", task))
+    def submit(self, worker: int, task: Task, how: How = "") -> None:
+        self._loops[worker].inbox.put(("task", task, how))
 
     def wait(self, timeout: float) -> list[Any]:
         answers = []
@@ -164,13 +205,24 @@ class ThreadPool:
             for loop in self._loops:
                 loop.cancelled = self._job.number
 
-    def kill(self, workers: list[int]) -> None:
+    def kill(self, workers: list[int]) -> list[Died]:
         """A thread cannot be ended from outside: let it finish, and take new threads next time."""
+        self.given_up += len(workers)
+        left = []
         for number in workers:
+            beat = self._loops[number].pulse.read()
+            left.append(Died(number, os.getpid(), None, beat))
             self._loops[number].answer = _nobody
             self._loops[number].inbox.put(("stop",))
             loop = self._loops[number] = Loop(number, self._answers.put, KeptWindows())
             threading.Thread(target=loop.run, name="oocarray-worker", daemon=True).start()
+        return left
+
+    def revive(self, worker: int) -> None:
+        """Nothing to do: threads do not die."""
+
+    def watch(self, unfinished: Sequence[Unfinished]) -> None:
+        """Nobody is left when this process ends."""
 
     def finish(self) -> None:
         self._job = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
+import resource
 import sys
 import threading
 
@@ -19,6 +21,9 @@ _warm: dict[str, Pool] = {}
 _lock = threading.Lock()
 _busy: set[int] = set()
 _told_fallback = False
+_FILES = 12
+"""Files that are open in a process with a run, beside those of its workers and its data."""
+_EXPLAINED = "a process"
 
 
 class Lease:
@@ -31,12 +36,18 @@ class Lease:
     ----------
     scheduler : {"processes", "threads", "serial"}
     workers : int
+        As many as the run may have.
     kernels : bool
         Whether compiled kernels will be loaded: worker processes then share one numba.
+    enough : int, optional
+        As many as it has memory for: no more are started. A warm pool of any size between serves.
     """
 
-    def __init__(self, scheduler: str, workers: int, kernels: bool = False) -> None:
+    def __init__(
+        self, scheduler: str, workers: int, kernels: bool = False, enough: int | None = None
+    ) -> None:
         self._scheduler, self._workers, self._kernels = scheduler, workers, kernels
+        self._enough = workers if enough is None else min(enough, workers)
         self.pool: Pool
 
     def __enter__(self) -> Pool:
@@ -49,12 +60,17 @@ class Lease:
             else:
                 self._keep = True
                 usable = getattr(pool, "alive", True)
-                if pool is not None and (pool.size != self._workers or not usable):
+                fits = pool is not None and self._enough <= pool.size <= self._workers
+                if pool is not None and not (fits and usable):
                     del _warm[kind]
                     pool.close()
                     pool = None
             if pool is None:
-                pool = _make(kind, self._workers)
+                try:
+                    pool = _make(kind, self._enough)
+                except OSError as error:
+                    _explain(error, self._workers)
+                    raise
                 if self._keep:
                     _warm[kind] = pool
             _busy.add(id(pool))
@@ -63,11 +79,15 @@ class Lease:
             if isinstance(pool, ProcessPool):
                 pool.warm(self._kernels)
         except BaseException as error:
-            self.__exit__(type(error))
+            self.__exit__(type(error), error)
             raise
         return pool
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None = None, *_: object
+    ) -> None:
+        if isinstance(error, OSError):
+            _explain(error, self._workers)
         # After Ctrl-C nobody knows what was on its way to or from the workers.
         broken = kind is not None and not issubclass(kind, Exception)
         with _lock:
@@ -88,11 +108,24 @@ def _make(kind: str, workers: int) -> Pool:
             raise OSError("this interpreter does not know its own executable")
         return ProcessPool(workers)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         global _told_fallback
         if not _told_fallback:
             _told_fallback = True
             log.warning("worker processes cannot be started (%s): using threads", error)
         return ThreadPool(workers)
+
+
+def _explain(error: OSError, workers: int) -> None:
+    """Say of too many open files how many there may be, and how many a run takes."""
+    if error.errno == errno.EMFILE and _EXPLAINED not in str(error.strerror):
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        error.strerror = (
+            f"{error.strerror}: {_EXPLAINED} may have {most} (ulimit -n), a run with {workers} "
+            f"workers takes about {_FILES + 3 * workers}, and some for each file (with threads, "
+            "for each file in each worker); raise the limit, or use fewer workers="
+        )
 
 
 def close_pools() -> None:

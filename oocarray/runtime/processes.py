@@ -8,53 +8,32 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import selectors
-import signal
-import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..errors import OocarrayError, ProtocolError
-from ..pages import calls
 from ..plan import Task
-from .carry import unwrap
-from .channel import MOST_FILES, Channel, pair
+from .beats import MOST_WORKERS, Beats
+from .boot import ServerLink
+from .handle import Handle
 from .job import Died, Job
-from .shared import Shared
+from .retries import How
+from .sameness import generation
+from .server import Unfinished
 
 __all__ = ["ProcessPool"]
 
 _START_SECONDS = 60.0
-_BEATS = calls.PAGE // 16
-"""Two 64-bit words per worker on one page: the job it works on, and the item."""
-
-# One thread per worker: the pool is the parallelism.
-_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
-_ENVIRONMENT = {f"{name}_NUM_THREADS": "1" for name in _LIBRARIES}
-# Our own package, whatever else of its name the other process would find on its path.
-_BOOT = """
-import sys
-from importlib import util
-spec = util.spec_from_file_location("oocarray", {package!r})
-sys.modules["oocarray"] = package = util.module_from_spec(spec)
-spec.loader.exec_module(package)
-from oocarray.runtime.server import main
-main({fd})
-"""
-
-
-class _Worker:
-    __slots__ = ("channel", "number", "pid", "status")
-
-    def __init__(self, number: int, channel: Channel) -> None:
-        self.number, self.channel = number, channel
-        self.pid = 0
-        self.status: int | None = None
+_MOST_BOOTS = 3
+"""So many servers in a row may end while workers are being started."""
+_END_SECONDS = 1.0
+"""A worker that has closed its channel has so long to end."""
 
 
 class ProcessPool:
@@ -71,40 +50,34 @@ class ProcessPool:
     held = True
 
     def __init__(self, size: int) -> None:
-        if not 1 <= size <= _BEATS:
-            raise ValueError(f"workers={size}: a pool has 1 to {_BEATS} workers")
+        if not 1 <= size <= MOST_WORKERS:
+            raise ValueError(f"workers={size}: a pool has 1 to {MOST_WORKERS} workers")
         self.size = size
         self._owner = os.getpid()
-        self._beats = Shared((_BEATS, 2), np.dtype(np.int64))
-        self._beats.array[...] = -1
-        self._workers: dict[int, _Worker] = {}
+        self._beats = Beats()
+        self._workers: dict[int, Handle] = {}
+        self._serials = itertools.count()
         self._preloaded = False
+        self._generation = generation()
+        self._unfinished: tuple[Unfinished, ...] = ()
         self._job: Job | None = None
+        self._fds: list[int] = []
         self._selector = selectors.DefaultSelector()
-        self._server = self._boot()
-        self._selector.register(self.control, selectors.EVENT_READ, None)
+        try:
+            self._boot()
+        except BaseException:
+            self._selector.close()
+            self._beats.close()
+            raise
         self._pending: list[Any] = []
+        self._refused = ""
+        """Why the server could not fork a worker."""
         atexit.register(self.close)
         _made.add(self)
 
-    def _boot(self) -> subprocess.Popen[bytes]:
-        self.control, theirs = pair()
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        boot = _BOOT.format(package=os.path.join(root, "__init__.py"), fd=theirs.fileno())
-        # Warnings while it starts are not the caller's; those of block functions are forwarded.
-        flags = ["-P", "-Wignore", *(["-E"] if sys.flags.ignore_environment else [])]
-        flags += ["-s"] * sys.flags.no_user_site + ["-O"] * sys.flags.optimize
-        command = [sys.executable, *flags, "-c", boot]
-        try:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env={**os.environ, **_ENVIRONMENT},
-            )
-        finally:
-            theirs.close()
+    def _boot(self) -> None:
+        self._server = ServerLink()
+        self._selector.register(self._server.control, selectors.EVENT_READ, None)
 
     # ---- starting --------------------------------------------------------------------------
 
@@ -112,51 +85,99 @@ class ProcessPool:
         """Begin to start what is missing, without waiting for it."""
         if kernels and not self._preloaded:
             self._preloaded = True
-            self.control.send(("preload",))
+            self._server.ask(("preload",))
             # Workers forked from now on share one numba, in milliseconds; each of those that run
             # already would import its own.
-            for worker in list(self._workers.values()):
-                self._send(worker, ("stop",))
-                self._forget(worker)
+            self._renew()
+        if self._generation != generation():
+            self._generation = generation()
+            self._renew()
         for number in range(self.size):
             if number not in self._workers:
-                mine, theirs = pair()
-                self._workers[number] = _Worker(number, mine)
-                self._selector.register(mine, selectors.EVENT_READ, number)
-                self.control.send(("fork", number), [theirs.fileno(), self._beats.fd])
-                theirs.close()
+                self._fork(number)
+
+    def _renew(self) -> None:
+        """Let the workers go; others take their places."""
+        for worker in list(self._workers.values()):
+            worker.send(("stop",))
+            self._forget(worker)
+
+    def _fork(self, number: int) -> None:
+        worker = self._workers[number] = Handle(next(self._serials), number, self._server)
+        self._beats.clear(number)
+        self._selector.register(worker.channel, selectors.EVENT_READ, number)
+        fds = [worker.theirs.fileno(), self._beats.fd, worker.said]
+        self._server.ask(("fork", worker.serial, number), fds)
+        worker.theirs.close()
 
     def start(self, job: Job, fds: list[int]) -> None:
-        self._job = job
-        self._beats.array[: self.size] = -1
+        self._job, self._fds = job, fds
         # Who ended since the last run held nothing: a new one takes its place.
         self._listen(0)
         while self._pending:
             self._pending.clear()
             self._listen(0)
-        self.warm(kernels=False)
+        self._bring_up(range(self.size))
+
+    def revive(self, worker: int) -> None:
+        """Have another process take a dead worker's place, and begin the stage there too."""
+        self._bring_up([worker])
+
+    def _bring_up(self, numbers: Iterable[int]) -> None:
+        """Give some workers the job, once they run.
+
+        Raises
+        ------
+        OocarrayError
+            They end as soon as they start, or do not start.
+        """
+        missing, boots, forks, self._refused = set(numbers), 0, 0, ""
         limit = time.monotonic() + _START_SECONDS
-        while any(worker.pid == 0 for worker in self._workers.values()):
-            self._listen(0.1)
-            if self._server.poll() is not None or time.monotonic() > limit:
+        most = len(missing) + _MOST_BOOTS * self.size
+        while True:
+            if not self._server.there:
+                boots += 1
+                self._boot_again(boots > _MOST_BOOTS)
+            for number in sorted(missing - self._workers.keys()):
+                # What ended just now held nothing.
+                self._pending = [m for m in self._pending if not _ended(m, number)]
+                self._fork(number)
+                forks += 1
+            for number in sorted(missing):
+                if self._workers[number].pid:
+                    assert self._job is not None
+                    self._workers[number].begin(self._job, self._fds)
+                    missing.discard(number)
+            if not missing:
+                return
+            if self._refused:
                 raise OocarrayError(
-                    f"worker processes did not start ({sys.executable!r} ended with "
-                    f'{self._server.poll()}); scheduler="threads" does without them'
+                    f"{self.size} worker processes cannot be started ({self._refused}); use fewer "
+                    'workers=, or raise the limit (ulimit -u); scheduler="threads" does without '
+                    "them"
                 )
-        first = range(0, max(len(fds) - MOST_FILES, 0), MOST_FILES)
-        for worker in self._workers.values():
-            for start in first:
-                self._send(worker, ("files",), fds[start : start + MOST_FILES])
-            self._send(worker, ("job", job), fds[len(first) * MOST_FILES :])
+            if forks > most or time.monotonic() > limit:
+                raise _no_start(f"{sys.executable!r} is too slow, or ended")
+            self._listen(0.1)
 
-    def submit(self, worker: int, task: Task) -> None:
+    def _boot_again(self, enough: bool) -> None:
+        code = self._server.end()
+        if enough:
+            raise _no_start(f"{sys.executable!r} ended with {code}")
+        self._boot()
+        if self._preloaded:
+            self._server.ask(("preload",))
+        self._server.ask(("unfinished", self._unfinished))
+
+    def submit(self, worker: int, task: Task, how: How = "") -> None:
         if worker in self._workers:
-            self._send(self._workers[worker], ("task", task))
+            self._workers[worker].send(("task", task, how))
 
-    def _send(self, worker: _Worker, message: Any, fds: list[int] | None = None) -> None:
-        # A worker that has died cannot be written to: its end is noticed where we listen.
-        with contextlib.suppress(OSError):
-            worker.channel.send(message, fds or ())
+    def watch(self, unfinished: Sequence[Unfinished]) -> None:
+        """Have files removed if this process ends without a word before it has finished them."""
+        if unfinished or self._unfinished:
+            self._unfinished = tuple(unfinished)
+            self._server.ask(("unfinished", self._unfinished))
 
     # ---- listening ---------------------------------------------------------------------------
 
@@ -171,56 +192,74 @@ class ProcessPool:
         for key, _ in self._selector.select(timeout):
             if key.data is None:
                 # Burying a worker may have read what was there to be heard.
-                if _readable(self.control, 0):
-                    self._hear_server()
+                self._hear_server(0)
                 continue
             worker = self._workers.get(key.data)
-            if worker is None or worker.channel is not key.fileobj:
-                continue
-            try:
-                message = worker.channel.receive()[0]
-            except (EOFError, ProtocolError, OSError):
-                message = self._bury(worker)
-            self._pending.append(unwrap(message))
+            if worker is not None and worker.channel is key.fileobj:
+                self._pending.append(self._hear(worker))
 
-    def _hear_server(self) -> None:
+    def _hear(self, worker: Handle) -> Any:
         try:
-            message = self.control.receive()[0]
+            return worker.receive()
         except (EOFError, OSError):
-            # The server died, and its workers with it: their channels close too.
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(self.control)
+            return self._bury(worker)
+        except ProtocolError as error:
+            worker.kill()
+            return self._bury(worker, f"it sent what is not in the protocol: {error}")
+
+    def _hear_server(self, timeout: float) -> None:
+        heard = self._server.hear(timeout)
+        if heard is None:
+            if not self._server.there:
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.unregister(self._server.control)
             return
-        kind, *rest = message
-        if kind == "forked":
-            number, pid = rest
-            if number in self._workers and self._workers[number].pid == 0:
-                self._workers[number].pid = pid
-        elif kind == "exit":
-            pid, status = rest
-            for worker in self._workers.values():
-                if worker.pid == pid:
-                    worker.status = status
+        (kind, *rest), fds = heard
+        for worker in self._workers.values():
+            if kind == "exit" and worker.pid == rest[0]:
+                worker.status = rest[1]
+            elif kind != "exit" and worker.serial == rest[0]:
+                if kind == "forked":
+                    worker.started(rest[1], fds)
+                    return
+                # There never was a process.
+                self._refused, worker.status = rest[1], 0
+        for fd in fds:
+            os.close(fd)
 
-    def _bury(self, worker: _Worker) -> Died:
-        """Find out how a worker ended whose channel is closed."""
-        limit = time.monotonic() + 1.0
-        served = self._selector.get_map()
-        while worker.status is None and time.monotonic() < limit and self.control in served:
-            if worker.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    # Closed its channel and still there: it is of no use any more.
-                    os.kill(worker.pid, signal.SIGKILL)
-            if _readable(self.control, 0.05):
-                self._hear_server()
+    def _bury(self, worker: Handle, protest: str = "") -> Died:
+        """Find out how a worker ended whose channel is closed, or is no longer listened to.
+
+        What it had is given to others afterwards, so it must not store anywhere any more.
+        """
+        if not self._gone(worker, _END_SECONDS):
+            protest = protest or "it closed its channel and went on"
+            worker.kill()
+            if not self._gone(worker, _START_SECONDS):
+                raise OocarrayError(f"worker process {worker.pid} cannot be ended")
+        link = worker.server
+        server = None if link.there else (link.pid, link.end())
+        beat = self._beats.read(worker.number)
+        said = worker.last_words(beat.told)
         self._forget(worker)
-        stage, item = (int(word) for word in self._beats.array[worker.number])
-        return Died(worker.number, worker.pid, worker.status, stage, item)
+        return Died(worker.number, worker.pid, worker.status, beat, said, protest, server)
 
-    def _forget(self, worker: _Worker) -> None:
+    def _gone(self, worker: Handle, seconds: float) -> bool:
+        """Wait for the end of a process, and to be told of it; True when it is gone."""
+        limit = time.monotonic() + seconds
+        while worker.status is None and time.monotonic() < limit:
+            if worker.server.there:
+                self._hear_server(0.05)
+            elif worker.gone or not worker.pid:
+                return True
+            else:
+                time.sleep(0.005)
+        return worker.gone
+
+    def _forget(self, worker: Handle) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(worker.channel)
-        worker.channel.close()
+        worker.close()
         self._workers.pop(worker.number, None)
 
     # ---- ending --------------------------------------------------------------------------------
@@ -228,20 +267,18 @@ class ProcessPool:
     def cancel(self) -> None:
         if self._job is not None:
             for worker in self._workers.values():
-                self._send(worker, ("cancel", self._job.number))
+                worker.send(("cancel", self._job.number))
 
-    def kill(self, workers: list[int]) -> None:
-        for number in workers:
-            worker = self._workers.get(number)
-            if worker is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
-                self._forget(worker)
+    def kill(self, workers: list[int]) -> list[Died]:
+        dying = [self._workers[number] for number in workers if number in self._workers]
+        for worker in dying:
+            worker.kill()
+        return [self._bury(worker, "it did not end its block in time") for worker in dying]
 
     def finish(self) -> None:
-        self._job = None
+        self._job, self._fds = None, []
         for worker in self._workers.values():
-            self._send(worker, ("end",))
+            worker.send(("end",))
 
     @property
     def pids(self) -> list[int]:
@@ -251,7 +288,7 @@ class ProcessPool:
     @property
     def alive(self) -> bool:
         """Whether the pool can still be used from this process."""
-        return self._owner == os.getpid() and self._server.poll() is None
+        return self._owner == os.getpid() and self._server.alive
 
     def close(self) -> None:
         """End all processes and wait for them."""
@@ -259,19 +296,14 @@ class ProcessPool:
         if self._owner != os.getpid():
             return
         _made.discard(self)
+        # What is unfinished is the caller's from here on.
+        self.watch(())
         for worker in list(self._workers.values()):
-            self._send(worker, ("stop",))
+            worker.send(("stop",))
             self._forget(worker)
-        self.control.close()
-        try:
-            self._server.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
+        self._server.end()
         self._selector.close()
         self._beats.close()
-        # Whoever still holds the pool shall not hold shared memory by it.
-        self._beats.array = self._beats.array.copy()
 
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's, without a word to the workers.
@@ -282,12 +314,11 @@ class ProcessPool:
         atexit.unregister(self.close)
         # Shared with the parent: nothing is unregistered, that would make the parent deaf.
         self._selector.close()
-        for channel in (self.control, *(worker.channel for worker in self._workers.values())):
-            channel.close()
+        self._server.abandon()
+        for worker in self._workers.values():
+            worker.close()
         self._workers.clear()
         self._beats.close()
-        # It is not this process's child: there is nothing to wait for.
-        self._server.returncode = 0
 
 
 _made: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
@@ -303,10 +334,11 @@ def _abandon_all() -> None:
 os.register_at_fork(after_in_child=_abandon_all)
 
 
-def _readable(channel: Channel, timeout: float) -> bool:
-    """Tell whether a channel has something to read within `timeout` seconds."""
-    if channel.fileno() < 0:
-        return False
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        return bool(selector.select(timeout))
+def _no_start(why: str) -> OocarrayError:
+    return OocarrayError(
+        f'worker processes did not start ({why}); scheduler="threads" does without them'
+    )
+
+
+def _ended(message: Any, number: int) -> bool:
+    return isinstance(message, Died) and message.worker == number

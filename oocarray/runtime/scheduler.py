@@ -6,24 +6,32 @@ shared memory once per run.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..estimate import distinct_bytes
+from ..estimate import kept_bytes, resident_bytes
+from ..grid import Coords
 from ..pages.residency import Residency, choose_residency
 from ..plan import Access, Blocks, Event, InMemory, Partials, Plan, Result, Scratch, Stage
 from ..storage.layout import FileKey, Strided
 from ..storage.memmaps import layout_of
 from ..validate import validate
-from .files import reopen
+from .failures import failed_blocks
 from .forwarding import Repeater
+from .leaving import CacheBefore
+from .lenient import check_on_error
 from .limits import Limits
 from .pool import Pool
+from .runfiles import RunFiles
+from .server import Unfinished
 from .shared import Shared, share
 from .stagerun import Observer, StageRun
 
@@ -64,16 +72,22 @@ def run_plan(
         From `oocarray.validate.validate`.
     WorkerDiedError, TornBlockError
         A worker process ended.
+    ArrayLockedError
+        Another run changes a file that this one reads, or uses one that this one changes.
     InputChangedError
         An input file changed meanwhile.
     Exception
         Whatever a block function raised, with a note that names the block.
     """
-    validate(plan, budget=limits.memory)
+    check_on_error(plan, limits.on_error, limits.fill_value)
+    validate(plan, budget=limits.memory, separate=pool.separate)
     coordinator = _Coordinator(plan, limits, pool, opened or {}, observers)
     try:
+        pool.watch(_unfinished(opened or {}))
         for number in range(len(plan.stages)):
             coordinator.run_stage(number)
+        coordinator.files.check()
+        coordinator.tell_failed()
         return [coordinator.results[result.stage, result.write] for result in plan.outputs]
     finally:
         coordinator.close()
@@ -89,16 +103,20 @@ class _Coordinator:
         observers: Sequence[Observer],
     ) -> None:
         self.plan, self.limits, self.pool, self.observers = plan, limits, pool, observers
-        distinct = distinct_bytes(plan)
-        self.residency: Residency = choose_residency(distinct, limits.memory)
-        self.spare = max(limits.memory - distinct, 0)
+        needed = resident_bytes(plan, min(pool.size, limits.workers), pool.separate)
+        self.residency: Residency = choose_residency(needed, limits.memory)
+        self.spare = max(limits.memory - needed, 0)
+        self.held = kept_bytes(plan, pool.separate)
+        """Bytes of results and copies that are in memory until the run ends, at most."""
+        self.cache = CacheBefore(opened, limits.drop)
         self.results: dict[tuple[int, int], Array] = {}
-        self._opened = opened
+        self._given_up = getattr(pool, "given_up", 0)
+        self.files = RunFiles(plan, opened, limits.lock)
         self.repeat = Repeater()
+        self._new = set(opened)
+        self._missing: list[tuple[Stage, dict[Coords, str]]] = []
         self._shared: dict[int, tuple[Any, Shared]] = {}
         self._copies: list[tuple[Array, Array]] = []
-        self.held = 0
-        """Bytes of the run that are in memory from now to its end."""
 
     def tell(self, event: Event) -> None:
         for observer in self.observers:
@@ -108,18 +126,35 @@ class _Coordinator:
                 log.exception("an observer failed on %s", type(event).__name__)
 
     def close(self) -> None:
+        self.cache.let_go()
+        # A thread that was given up may go on storing: the lock ends with it.
+        self.files.close(unlock=getattr(self.pool, "given_up", 0) == self._given_up)
         for _, shared in self._shared.values():
             shared.close()
+
+    def tell_failed(self) -> None:
+        """Warn, once, of the blocks that the run went on without."""
+        if not self._missing:
+            return
+        errors = dict(pair for _, found in self._missing for pair in sorted(found.items()))
+        label = ", ".join(dict.fromkeys(stage.label for stage, _ in self._missing))
+        items = sum(stage.grid.size for stage, _ in self._missing)
+        what = "left out" if self.limits.on_error == "skip" else "filled"
+        warning = failed_blocks(errors, items, label, what)
+        log.warning("%s", warning)
+        for block, text in errors.items():
+            log.info("block %s of %r: %s", block, label, text)
+        warnings.warn(warning, stacklevel=_outside())
 
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""
         stage = self._with_results(self.plan.stages[number])
+        fresh = tuple(n for n, write in enumerate(stage.writes) if self._fresh(write))
         stage = self._with_memory(number, stage)
-        run = StageRun(self, number, stage)
-        try:
-            run.run()
-        finally:
-            run.close()
+        run = StageRun(self, number, stage, fresh)
+        run.run()
+        if run.failed:
+            self._missing.append((stage, run.failed))
         while self._copies:
             mine, shared = self._copies.pop()
             mine[...] = shared
@@ -127,6 +162,14 @@ class _Coordinator:
             if isinstance(write, Partials):
                 tree = run.trees[write_number]
                 self.results[number, write_number] = write.reduction.finish(tree.result())
+
+    def _fresh(self, write: Any) -> bool:
+        """Whether what a stage writes into is zeros when it begins."""
+        if isinstance(write, Blocks) and isinstance(write.target, Strided):
+            return (write.target.file.dev, write.target.file.ino) in self._new
+        if isinstance(write, Blocks):
+            return self.pool.separate and self.limits.on_error != "skip"
+        return isinstance(write, Scratch)
 
     def _with_results(self, stage: Stage) -> Stage:
         """Put arrays in memory where the stage reads what an earlier one has made."""
@@ -153,7 +196,6 @@ class _Coordinator:
                     array = np.zeros(write.shape, write.dtype)
                     target = InMemory(array)
                 self.results[number, write_number] = array
-                self.held += write.nbytes
                 write = Blocks(target, write.grid)
             elif self.pool.separate and isinstance(write, Blocks):
                 write = self._shared_target(write)
@@ -173,9 +215,11 @@ class _Coordinator:
         if not isinstance(write.target, InMemory):
             return write
         shared = Shared(write.target.shape, write.target.dtype)
+        if self.limits.on_error == "skip":
+            # A block that is skipped stays as it was.
+            shared.array[...] = write.target.array
         self._shared[id(shared)] = shared, shared
         self._copies.append((write.target.array, shared.array))
-        self.held += write.target.nbytes
         return Blocks(shared.strided, write.grid)
 
     def address(self, array: Array) -> Strided:
@@ -186,21 +230,30 @@ class _Coordinator:
         known = self._shared.get(id(array))
         if known is None:
             known = self._shared[id(array)] = array, share(array)
-            self.held += array.nbytes
         return known[1].strided
 
-    def open(self, key: FileKey, writable: bool) -> int:
-        """Open a file of the run anew, and see that it is still the one that was planned for."""
+    def descriptor(self, key: FileKey) -> int:
+        """Return the run's descriptor of a file or of shared memory; it stays the run's."""
         for _, shared in self._shared.values():
             if (shared.strided.file.dev, shared.strided.file.ino) == (key.dev, key.ino):
-                return os.dup(shared.fd)
-        if (key.dev, key.ino) in self._opened:
-            return reopen(self._opened[key.dev, key.ino], writable)
-        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOCTTY
-        fd = os.open(key.path, flags)
-        try:
-            key.check_open(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+                return shared.fd
+        return self.files.fd(key)
+
+
+def _unfinished(opened: dict[tuple[int, int], int]) -> list[Unfinished]:
+    """New files that have a temporary name, for want of a better way on their file system."""
+    found = []
+    for (dev, ino), fd in opened.items():
+        with contextlib.suppress(OSError):
+            if os.fstat(fd).st_nlink:
+                found.append((os.readlink(f"/proc/self/fd/{fd}"), dev, ino))
+    return found
+
+
+def _outside() -> int:
+    """How many calls below a warning's own the caller's code is."""
+    package, level = os.path.dirname(os.path.dirname(__file__)) + os.sep, 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,31 +1,32 @@
-"""The coordinator's side of a stage's files: opened, watched, dropped behind the workers.
+"""The coordinator's side of a stage's files: written out, and dropped behind the workers.
 
 It maps nothing and reads no data; which byte ranges are done it is told.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from ..errors import InputChangedError
 from ..grid import Coords, Grid, Region
 from ..pages import calls
-from ..pages.residency import FOLIO, Finished
+from ..pages.residency import Finished
 from ..plan import Blocks, Stage, Task
 from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
+from ..walks import boxes, hull
+from .leaving import CacheBefore, Drop, drop_all
 
 __all__ = ["StageFiles"]
 
 FileId = tuple[int, int]
-_PIECES = 1024
+RegionOf = Callable[[Coords], Region]
 
 
 class StageFiles:
-    """Every file that a stage touches, open.
+    """Every file that a stage touches.
 
     Parameters
     ----------
@@ -33,10 +34,13 @@ class StageFiles:
         Its sources and targets are on files (or in this process's memory).
     arguments : iterable of FileKey
         Files of large arguments.
-    open_file : callable
-        ``open_file(key, writable)`` returns a descriptor, which this object closes.
+    descriptor : callable
+        ``descriptor(key)`` returns an open one, which stays the caller's.
+    cache : CacheBefore
     stream : bool
-        Whether pages are to be dropped behind finished tasks.
+        Whether what is written must have left for the disk when the stage ends.
+    drop : {"behind", "at the end", "never"}
+        When cached pages of finished tasks are let go of.
     reach : int
         Bytes to reach back when dropping: pages at a block's edge are still mapped by the
         neighbour's task when it is dropped the first time.
@@ -46,53 +50,62 @@ class StageFiles:
         self,
         stage: Stage,
         arguments: Iterable[FileKey],
-        open_file: Callable[[FileKey, bool], int],
+        descriptor: Callable[[FileKey], int],
+        cache: CacheBefore,
         stream: bool,
+        drop: Drop,
         reach: int,
     ) -> None:
-        self.stage, self.stream, self.reach = stage, stream, reach
-        # Dropped behind: arrays of which an item has a stretch of the file for itself.  What
-        # every item reads stays until the stage ends, and so do arrays cut across their rows,
-        # where the bytes between an item's own are those of items to come.
-        self._passing: list[tuple[Strided, Callable[[Coords], Region]]] = []
-        self._staying: list[Strided] = []
-        for layout, region_of, repeated in _parts(stage):
-            own = stage.grid.size and not repeated and _dense(layout, region_of(_first(stage)))
-            if own:
-                self._passing.append((layout, region_of))
-            else:
-                self._staying.append(layout)
+        self.stage, self.cache, self.stream = stage, cache, stream
+        self.drop, self.reach = drop, reach
+        self._layouts = [layout for layout, _ in _parts(stage)]
+        # Where each item has a stretch of the file for itself, that goes with the item.  Of
+        # other arrays goes what lies before the first byte that an item to come can ask for.
+        self._own: list[tuple[Strided, RegionOf]] = []
+        self._shared: list[tuple[Strided, RegionOf]] = []
+        for layout, region_of in _parts(stage):
+            order = _order(stage.grid, layout, region_of)
+            if order != "none":
+                (self._own if order == "apart" else self._shared).append((layout, region_of))
+        self._low = [layout.span()[0] for layout, _ in self._shared]
+        self._items = Finished()
         self.keys = tuple(_wanted(stage, arguments).values())
-        self.fds: list[int] = []
-        try:
-            for key, writable in self.keys:
-                self.fds.append(open_file(key, writable))
-        except BaseException:
-            self.close()
-            raise
+        self.fds = [descriptor(key) for key, _ in self.keys]
         self._fd_of: dict[FileId, int] = {
-            (key.dev, key.ino): fd for (key, _), fd in zip(self.keys, self.fds, strict=True)
+            (key.dev, key.ino): fd
+            for (key, _), fd in zip(self.keys, self.fds, strict=True)
+            if key.path != MEMORY
         }
         self._finished = {
-            file_id: Finished(_cached_pieces(fd) if stream else ())
-            for file_id, fd in self._fd_of.items()
-        }
-        self._stamps = {
-            key: _stamp(self._fd_of[key.dev, key.ino])
-            for key, writable in self.keys
-            if not writable and key.path != MEMORY
+            name: cache.finished(name, fd) for name, fd in self._fd_of.items() if drop != "never"
         }
 
     def drop_behind(self, task: Task) -> None:
         """Let go of cached pages behind a finished task, as far as they came with this run."""
-        if not self.stream:
+        if self.drop != "behind":
             return
-        for file_id, (start, stop) in self._spans(task):
-            for low, high in self._finished[file_id].add(start, stop, self.reach):
-                calls.drop_cached(self._fd_of[file_id], low, high - low)
+        grid = self.stage.grid
+        for first, last in boxes(grid, task.first, task.count):
+            for layout, region_of in self._own:
+                self._passed(layout, layout.span(hull(region_of(first), region_of(last))))
+        self._items.add(task.first, task.first + task.count, 0)
+        begun, upto = next(self._items.spans())
+        if begun or upto >= grid.size:
+            return
+        for number, (layout, region_of) in enumerate(self._shared):
+            low = _lowest(grid, grid.coords(upto), layout, region_of)
+            if low > self._low[number]:
+                self._passed(layout, (self._low[number], low))
+                self._low[number] = low
+
+    def _passed(self, layout: Strided, span: tuple[int, int]) -> None:
+        name = layout.file.dev, layout.file.ino
+        if name in self._finished:
+            for low, high in self._finished[name].add(*span, self.reach):
+                calls.drop_cached(self._fd_of[name], low, high - low)
 
     def settle(self, durable: bool) -> None:
-        """At the end of a stage: see that all is written, and drop what is left of it.
+        """At the end of a stage that went well: see that all is written.
 
         Parameters
         ----------
@@ -103,66 +116,82 @@ class StageFiles:
         ------
         OSError
             Some pages could not be written.
-        InputChangedError
-            An input file changed since the stage began.
         """
-        for key, writable in self.keys:
-            if not writable or key.path == MEMORY:
-                continue
+        for fd in self._written():
             if durable:
                 # By a descriptor that was open all along: it has not missed an error.
-                os.fdatasync(self._fd_of[key.dev, key.ino])
-            elif self.stream:
+                os.fdatasync(fd)
+            elif self.stream or self.drop != "never":
                 # Folios that two blocks share may have been stored to after they were written.
-                calls.wait_written(self._fd_of[key.dev, key.ino], 0, 0)
-        if self.stream:
-            for layout in self._staying:
-                self._finished[layout.file.dev, layout.file.ino].add(*layout.span(), 0)
-            for file_id, finished in self._finished.items():
-                for low, high in finished.all():
-                    calls.drop_cached(self._fd_of[file_id], low, high - low)
-        for key, before in self._stamps.items():
-            now = _stamp(self._fd_of[key.dev, key.ino])
-            if now != before:
-                raise InputChangedError(
-                    f"{key.path} was changed while it was read: size {before[0]} and then {now[0]} "
-                    f"bytes, last written {(now[1] - before[1]) / 1e9:.3f} s later than before"
-                )
+                calls.wait_written(fd, 0, 0)
 
-    def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
-        self.fds.clear()
+    def let_go(self, failed: bool) -> None:
+        """At the end of a stage, however it ended: drop what is left of it, now or later."""
+        if self.drop == "never":
+            return
+        if failed:
+            for fd in self._written():
+                with contextlib.suppress(OSError):
+                    calls.wait_written(fd, 0, 0)
+        for layout in self._layouts:
+            name = layout.file.dev, layout.file.ino
+            if name not in self._fd_of:
+                continue
+            if self.drop == "behind":
+                self._finished[name].add(*layout.span(), 0)
+            else:
+                self.cache.later(name, self._fd_of[name], layout.span())
+        if self.drop == "behind":
+            drop_all({self._fd_of[name]: done for name, done in self._finished.items()})
 
-    def _spans(self, task: Task) -> Iterator[tuple[FileId, tuple[int, int]]]:
-        """The byte ranges that a task is done with, from its first byte to its last."""
-        grid: Grid = self.stage.grid
-        for item in range(task.first, task.first + task.count):
-            coords = grid.coords(item)
-            for layout, region_of in self._passing:
-                yield (layout.file.dev, layout.file.ino), layout.span(region_of(coords))
+    def _written(self) -> list[int]:
+        return [
+            self._fd_of[key.dev, key.ino]
+            for key, writable in self.keys
+            if writable and key.path != MEMORY
+        ]
 
 
-def _parts(stage: Stage) -> Iterator[tuple[Strided, Callable[[Coords], Region], bool]]:
-    """Each array on file, how an item finds its part of it, and whether all have the same."""
+def _parts(stage: Stage) -> Iterator[tuple[Strided, RegionOf]]:
+    """Each array on file, and how an item finds its part of it."""
     for access in stage.reads:
         if isinstance(access.source, Strided) and access.source.size:
-            repeated = access.repeated(stage.grid)
-            yield access.source, partial(access.region, stage.grid), repeated
+            yield access.source, partial(access.region, stage.grid)
     for write in stage.writes:
         if isinstance(write, Blocks) and isinstance(write.target, Strided) and write.target.size:
-            yield write.target, write.grid.region, False
+            yield write.target, write.grid.region
 
 
-def _first(stage: Stage) -> Coords:
-    return (0,) * stage.grid.ndim
+def _order(grid: Grid, layout: Strided, region_of: RegionOf) -> str:
+    """How the items of a grid lie in a file.
+
+    ``"apart"``: each has a stretch for itself. ``"mixed"``: their stretches overlap, but begin
+    further on along every axis. ``"none"``: they run backwards.
+    """
+    if not grid.size:
+        return "none"
+    first = (0,) * grid.ndim
+    start, stop = layout.span(region_of(first))
+    found = "apart"
+    for axis, count in enumerate(grid.numblocks):
+        if count < 2:
+            continue
+        step = layout.span(region_of((*first[:axis], 1, *first[axis + 1 :])))[0] - start
+        if step < 0:
+            return "none"
+        if step < stop - start:
+            found = "mixed"
+    return found
 
 
-def _dense(layout: Strided, region: Region) -> bool:
-    """Whether a region takes up at least half of the bytes from its first to its last."""
-    start, stop = layout.span(region)
-    size = math.prod(part.stop - part.start for part in region) * layout.itemsize
-    return bool(2 * size >= stop - start)
+def _lowest(grid: Grid, at: Coords, layout: Strided, region_of: RegionOf) -> int:
+    """The first byte that the item at `at`, or any after it, may ask for."""
+    lowest = layout.span(region_of(at))[0]
+    for axis, count in enumerate(grid.numblocks):
+        if at[axis] + 1 < count:
+            after = (*at[:axis], at[axis] + 1, *(0,) * (grid.ndim - axis - 1))
+            lowest = min(lowest, layout.span(region_of(after))[0])
+    return lowest
 
 
 def _wanted(stage: Stage, arguments: Iterable[FileKey]) -> dict[FileId, tuple[FileKey, bool]]:
@@ -181,30 +210,3 @@ def _wanted(stage: Stage, arguments: Iterable[FileKey]) -> dict[FileId, tuple[Fi
     for key in arguments:
         want(key, False)
     return found
-
-
-def _cached_pieces(fd: int) -> list[tuple[int, int]]:
-    """Find what is in the page cache already: that is not this run's to drop.
-
-    Looked at in at most 1,024 pieces; one counts as cached when nearly all of it is.
-    """
-    size = os.fstat(fd).st_size
-    if not calls.cached_bytes(fd, 0, size):
-        return []
-    piece = max(-(-size // _PIECES // FOLIO) * FOLIO, FOLIO)
-    kept: list[tuple[int, int]] = []
-    for start in range(0, size, piece):
-        stop = min(start + piece, size)
-        inside = calls.cached_bytes(fd, start, stop - start) or 0
-        if inside < 0.9 * (stop - start):
-            continue
-        if kept and kept[-1][1] == start:
-            kept[-1] = kept[-1][0], stop
-        else:
-            kept.append((start, stop))
-    return kept
-
-
-def _stamp(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_size, found.st_mtime_ns

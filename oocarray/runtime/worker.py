@@ -20,27 +20,29 @@ import numpy as np
 
 from ..errors import ProtocolError
 from ..pages import calls
-from ..pages.mapping import Window
+from .beats import Pulse
 from .carry import wrap
 from .channel import Channel
 from .files import KeptWindows
 from .forwarding import Forwarder, LogForwarder
-from .job import Warned
+from .job import Said, Warned
 from .loop import Loop
+from .sameness import adopt_environment
 
 __all__ = ["main"]
+
+_MOST_SAID = 1 << 20
+_FIRST_TO_GO = "500"
 
 
 class _Process:
     """One worker process: a `Loop` between a channel and a page that the coordinator can see."""
 
-    def __init__(self, channel: Channel, beat_fd: int, number: int) -> None:
+    def __init__(self, channel: Channel, beats: int, number: int) -> None:
         self.channel = channel
-        window = Window(beat_fd, 0, calls.PAGE, writable=True)
-        assert window.bytes is not None
-        self._beat = window.bytes.view(np.int64)[2 * number : 2 * number + 2]
-        self._beat[:] = -1
-        self.loop = Loop(number, self.answer, KeptWindows(), self._progress, self._settle)
+        self.pulse = Pulse(beats, number)
+        self._told = 0
+        self.loop = Loop(number, self.answer, KeptWindows(), self.pulse, self._settle)
         self.streams = [
             Forwarder("stdout", self.say, self.block),
             Forwarder("stderr", self.say, self.block),
@@ -73,11 +75,6 @@ class _Process:
             return None
         return engine.stage.grid.coords(engine.item)
 
-    def _progress(self, item: int) -> None:
-        engine = self.loop.engine
-        self._beat[0] = engine.job.number if engine is not None else -1
-        self._beat[1] = item
-
     def _settle(self) -> None:
         """At the end of each task: nothing that it said stays behind."""
         for stream in (*self.streams, sys.__stdout__, sys.__stderr__):
@@ -86,6 +83,23 @@ class _Process:
                     stream.finish()
                 elif stream is not None:
                     stream.flush()
+        with contextlib.suppress(OSError):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Say what libraries wrote to standard error past Python."""
+        size = os.fstat(2).st_size
+        if size <= self._told:
+            return
+        text = os.pread(2, size - self._told, self._told).decode(errors="replace")
+        self._told = size
+        if size > _MOST_SAID:
+            os.ftruncate(2, 0)
+            os.lseek(2, 0, os.SEEK_SET)
+            self._told = 0
+        self.pulse.tell(self._told)
+        for line in text.splitlines():
+            self.say(Said("stderr", line, self.block()))
 
     def _warn(
         self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
@@ -111,6 +125,7 @@ class _Process:
                 if message[0] == "job":
                     job = message[1]
                     sys.path[:] = job.path
+                    adopt_environment(job.environ)
                     logging.getLogger().setLevel(job.log_level)
                     with contextlib.suppress(OSError):
                         os.chdir(job.folder)
@@ -125,14 +140,30 @@ class _Process:
             os._exit(2)
 
 
-def main(sock: Channel, beat_fd: int, number: int) -> None:
-    """Work until the channel says stop, or closes."""
+def main(sock: Channel, beats: int, said: int, number: int) -> None:
+    """Work until the channel says stop, or closes.
+
+    Parameters
+    ----------
+    sock : Channel
+    beats : int
+        Descriptor of the page on which it is noted what is worked on.
+    said : int
+        Descriptor of a file that becomes standard error, to be read when this process is gone.
+    number : int
+        Which worker this is.
+    """
     calls.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.dup2(said, 2)
+    os.close(said)
     with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
         faulthandler.enable(file=2)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as stream:
+        # When memory runs out, whoever can be replaced goes first.
+        stream.write(_FIRST_TO_GO)
     if "numpy.random" in sys.modules:
         # Forked from one server, all workers would draw the same numbers.
         np.random.seed()
-    _Process(sock, beat_fd, number).run()
+    _Process(sock, beats, number).run()
