@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from .config import options
     from .core import Array
     from .errors import (
+        ArrayLockedError,
         BlockFailedError,
         BlockMismatchError,
         BudgetError,
         ClosedError,
         DtypeError,
+        FailedBlocksWarning,
         FormatError,
         GridWarning,
         InputChangedError,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     )
     from .extremes import argmax, argmin, max, min, nanargmax, nanargmin, nanmax, nanmin
     from .functions import all, any, count_nonzero, mean, prod, std, sum, var
+    from .futures import Future
     from .histograms import histogram
     from .jit import kernel
     from .mapping import map_blocks, update_blocks
     from .nanfunctions import nanmean, nanprod, nanstd, nansum, nanvar
     from .opening import create, from_array, open
+    from .persisting import persist
     from .reducing import reduction
     from .storing import Store, compute, store
 
@@ -44,17 +48,20 @@ _HOMES = {
     "config": "options",
     "core": "Array",
     "errors": (
-        "BlockFailedError BlockMismatchError BudgetError ClosedError DtypeError FormatError "
-        "GridWarning InputChangedError KernelError NotRegularFileError OocarrayError "
-        "OverlapError PlanError TornBlockError TruncatedFileError WorkerDiedError"
+        "ArrayLockedError BlockFailedError BlockMismatchError BudgetError ClosedError DtypeError "
+        "FailedBlocksWarning FormatError GridWarning InputChangedError KernelError "
+        "NotRegularFileError OocarrayError OverlapError PlanError TornBlockError "
+        "TruncatedFileError WorkerDiedError"
     ),
     "extremes": "argmax argmin max min nanargmax nanargmin nanmax nanmin",
     "functions": "all any count_nonzero mean prod std sum var",
+    "futures": "Future",
     "histograms": "histogram",
     "jit": "kernel",
     "mapping": "map_blocks update_blocks",
     "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
     "opening": "create from_array open",
+    "persisting": "persist",
     "reducing": "reduction",
     "storing": "Store compute store",
 }
@@ -62,12 +69,15 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Array",
+    "ArrayLockedError",
     "BlockFailedError",
     "BlockMismatchError",
     "BudgetError",
     "ClosedError",
     "DtypeError",
+    "FailedBlocksWarning",
     "FormatError",
+    "Future",
     "GridWarning",
     "InputChangedError",
     "KernelError",
@@ -104,6 +114,7 @@ __all__ = [
     "nanvar",
     "open",
     "options",
+    "persist",
     "prod",
     "reduction",
     "std",

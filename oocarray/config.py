@@ -1,19 +1,23 @@
-"""The options in force: from ``with``, the environment, defaults; nothing else is global."""
+"""The options in force, from ``with``, ``set``, the environment; it decides no default."""
 
 from __future__ import annotations
 
 import contextvars
 import os
-from dataclasses import fields, replace
-from types import TracebackType
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from types import MappingProxyType, TracebackType
 from typing import Any
 
+from .pages.tuning import DEFAULT, Tuning
 from .plan import Options
-from .units import parse_bytes
+from .units import format_bytes, parse_bytes
 
-__all__ = ["current", "merged", "options"]
+__all__ = ["InForce", "current", "merged", "options"]
 
-_NAMES = tuple(field.name for field in fields(Options))
+_DEFAULTS = {field.name: field.default for field in fields(Options)}
+_NAMES = tuple(_DEFAULTS)
 MAX_WORKERS = 256
 """As many as a pool of processes has room for; of threads more than that helps nobody."""
 _CHOICES = {
@@ -21,13 +25,20 @@ _CHOICES = {
     "on_error": ("raise", "skip", "fill"),
 }
 _SWITCHES = ("progress", "drop", "lock")
-_current: contextvars.ContextVar[Options | None] = contextvars.ContextVar(
-    "oocarray_options", default=None
+_within: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
+    "oocarray_options", default=MappingProxyType({})
 )
+"""What the ``with`` blocks around the caller have set."""
+_everywhere: dict[str, Any] = {}
+"""What `options.set` has set; replaced as a whole, so that it is read without the lock."""
+_changing = threading.Lock()
 
 
 class options:
     """Set options for what is run inside a ``with`` block.
+
+    An option of one call comes before those of ``with`` blocks, the innermost first; then
+    comes `options.set`, then the environment, then the default.
 
     Parameters
     ----------
@@ -56,7 +67,12 @@ class options:
     lock : bool, optional
         Whether the files of a run are locked while it lasts. Default: where the file system can.
 
-    Each has an environment variable: ``OOCARRAY_MEMORY``, ``OOCARRAY_WORKERS`` and so on.
+    tuning : bool, optional
+        Whether what ``oocarray tune`` has kept for the file system of the output (or of the
+        largest input) is followed. It changes the speed, never a result. Default: yes.
+
+    Each has an environment variable: ``OOCARRAY_MEMORY``, ``OOCARRAY_WORKERS`` and so on. None
+    stands for the default, whatever else is set.
 
     Raises
     ------
@@ -75,12 +91,11 @@ class options:
 
     def __init__(self, **values: Any) -> None:
         self._values = _checked(values)
-        self._tokens: list[contextvars.Token[Options | None]] = []
+        self._tokens: list[contextvars.Token[Mapping[str, Any]]] = []
 
     def __enter__(self) -> Options:
-        chosen = replace(current(), **self._values)
-        self._tokens.append(_current.set(chosen))
-        return chosen
+        self._tokens.append(_within.set({**_within.get(), **self._values}))
+        return current()
 
     def __exit__(
         self,
@@ -88,45 +103,142 @@ class options:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _current.reset(self._tokens.pop())
+        _within.reset(self._tokens.pop())
+
+    @staticmethod
+    def set(**values: Any) -> None:
+        """Set options for the whole process, in all its threads, from now on.
+
+        Parameters
+        ----------
+        **values
+            As of `options`. Without any, what was set so before is forgotten.
+
+        Examples
+        --------
+        >>> import oocarray as oo
+        >>> oo.options.set(scheduler="serial")
+        >>> oo.options.get("scheduler")
+        'serial'
+        >>> oo.options.set()
+        >>> oo.options.get("scheduler")
+        'processes'
+        """
+        global _everywhere
+        checked = _checked(values)
+        with _changing:
+            _everywhere = {**_everywhere, **checked} if values else {}
+
+    @staticmethod
+    def get(name: str | None = None) -> Any:
+        """Return the value of one option, or all of them and where each comes from.
+
+        Parameters
+        ----------
+        name : str, optional
+
+        Returns
+        -------
+        object or InForce
+            None stands for what is decided when a run begins.
+
+        Raises
+        ------
+        TypeError
+            There is no such option.
+
+        Examples
+        --------
+        >>> import oocarray as oo
+        >>> with oo.options(memory="64 MiB"):
+        ...     found = oo.options.get()
+        >>> found["memory"], found.sources["memory"]
+        (67108864, 'with')
+        """
+        if name is None:
+            return InForce()
+        _refuse_unknown([name])
+        return getattr(current(), name)
+
+
+class InForce(Mapping[str, Any]):
+    """The options in force when it was made: names and values, and where each comes from.
+
+    Attributes
+    ----------
+    sources : dict
+        By name: ``"with"``, ``"set"``, the environment variable, or ``"default"``.
+    """
+
+    def __init__(self) -> None:
+        chosen = current()
+        self._values = {name: getattr(chosen, name) for name in _NAMES}
+        layers = [(name, "with") for name in _within.get()]
+        layers += [(name, "set") for name in _everywhere]
+        layers += [(name, _variable(name)) for name in _environment()]
+        self.sources = dict.fromkeys(_NAMES, "default") | dict(reversed(layers))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        rows = [
+            (name, _shown(name, value), self.sources[name]) for name, value in self._values.items()
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        return "\n".join(
+            f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows
+        )
 
 
 def current() -> Options:
     """Return the options in force."""
-    chosen = _current.get()
-    return chosen if chosen is not None else _from_environment()
+    return merged({})
 
 
-def merged(values: dict[str, Any]) -> Options:
+def merged(values: Mapping[str, Any]) -> Options:
     """Return the options in force with those of one call over them."""
-    return replace(current(), **_checked(values))
+    over = {**_everywhere, **_within.get(), **_checked(values)}
+    return Options(**{**_environment(), **over})
 
 
-def _from_environment() -> Options:
+def _environment() -> dict[str, Any]:
     found = {
-        name: os.environ[f"OOCARRAY_{name.upper()}"]
-        for name in _NAMES
-        if os.environ.get(f"OOCARRAY_{name.upper()}")
+        name: os.environ[_variable(name)] for name in _NAMES if os.environ.get(_variable(name))
     }
     try:
-        return Options(**_checked(found))
+        return _checked(found)
     except (TypeError, ValueError) as error:
         raise ValueError(f"in the environment variables OOCARRAY_...: {error}") from None
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    unknown = set(values) - set(_NAMES)
+def _variable(name: str) -> str:
+    return f"OOCARRAY_{name.upper()}"
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "(decided by the run)"
+    return format_bytes(value) if name == "memory" else str(value)
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(_NAMES))
     if unknown:
-        raise TypeError(
-            f"no option is called {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}"
-        )
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        result[name] = None if value is None else _value(name, value)
+        raise TypeError(f"no option is called {', '.join(unknown)}; there are {', '.join(_NAMES)}")
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    _refuse_unknown(values)
     return {
-        name: value
-        for name, value in result.items()
-        if value is not None or name not in ("scheduler", *_CHOICES)
+        name: _DEFAULTS[name] if value is None else _value(name, value)
+        for name, value in values.items()
     }
 
 
@@ -148,4 +260,28 @@ def _value(name: str, value: Any) -> Any:
         if isinstance(value, str):
             return value.lower() not in ("0", "false", "no", "off")
         return bool(value)
+    if name == "tuning":
+        return _tuning(value)
+    if name == "fill_value" and isinstance(value, str):
+        return _number(value)
     return os.fspath(value) if name == "scratch" else value
+
+
+def _tuning(value: Any) -> Tuning | None:
+    """What is kept ("on", which is None), the defaults ("off"), or a record."""
+    if isinstance(value, Tuning):
+        return value
+    if isinstance(value, bool):
+        return None if value else DEFAULT
+    if str(value).lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        return None if str(value).lower() in ("1", "true", "yes", "on") else DEFAULT
+    raise ValueError(f"tuning={value!r} is neither 'on' nor 'off'")
+
+
+def _number(text: str) -> int | float | complex:
+    for kind in (int, float, complex):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise ValueError(f"fill_value={text!r} is not a number")

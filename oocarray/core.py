@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .config import merged
-from .errors import BudgetError, ClosedError
+from .errors import BudgetError
 from .grid import Chunks, Coords
-from .lazy.expr import MapNode, MemoryNode, Node, ReduceNode, StoredNode
+from .lazy.expr import ReduceNode, StoredNode
 from .lazy.graph import Root
-from .lazy.regrid import regrid
 from .methods import Reductions
-from .pages.mapping import Window
+from .plan import Options
 from .runtime.limits import room
-from .storage.files import open_regular
 from .storage.layout import Strided
-from .storage.memmaps import as_memmap
+from .stored import Stored
 from .units import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from .backends.mapped import BlockTrial
+    from .backends.learning import BlockTrial
+    from .iterating import BlockIterator
 
 __all__ = ["Array", "node_of"]
 
 
-class Array(Reductions):
+class Array(Stored, Reductions):
     """An array in a file, or one that is to be computed from such arrays, block by block.
 
     Made by `oocarray.open`, `oocarray.create`, `oocarray.from_array`, `oocarray.map_blocks`
@@ -46,23 +43,8 @@ class Array(Reductions):
     np.float64(78.0)
     """
 
-    __slots__ = ("__weakref__", "_closed", "_mode", "_node", "_window")
+    __slots__ = ()
     __array_ufunc__ = None  # NumPy must not load the array behind the caller's back
-
-    def __init__(self, node: Node, mode: str = "r") -> None:
-        self._node = node
-        self._mode = mode
-        self._closed = False
-        self._window: Window | None = None
-
-    # ---- what it is -------------------------------------------------------------------------
-
-    @property
-    def node(self) -> Node:
-        """The expression behind this array (for backends; not for users)."""
-        if self._closed:
-            raise ClosedError(f"{self._where()} was closed; open it again")
-        return self._node
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,9 +63,9 @@ class Array(Reductions):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype; of a function without ``dtype=`` it is learnt by calling it on block 0, once."""
-        from .backends import mapped
+        from .backends.learning import learn_dtypes
 
-        mapped.learn_dtypes(self.node, merged({}))
+        learn_dtypes(self.node, merged({}))
         assert self._node.dtypes is not None
         return self._node.dtypes[0]
 
@@ -133,127 +115,19 @@ class Array(Reductions):
         words.append(f"{format_count(count, 'block')} of {self.chunksize}")
         return f"<oocarray.Array {self._where()}: {', '.join(words)}>"
 
-    def _where(self) -> str:
-        node = self._node
-        if isinstance(node, StoredNode):
-            return f"{node.source.file.path} ({self._mode})"
-        if isinstance(node, MemoryNode):
-            return "in memory"
-        return node.name if isinstance(node, (MapNode, ReduceNode)) else node.call.name
-
-    # ---- stored arrays ------------------------------------------------------------------------
-
-    def _stored(self, what: str) -> Strided:
-        node = self.node
-        if not isinstance(node, StoredNode):
-            raise TypeError(
-                f"{what} needs an array that is stored in a file; this one is {self._where()}: "
-                "compute() or store() it first"
-            )
-        return node.source
-
-    @property
-    def mode(self) -> str:
-        """``"r"`` or ``"r+"``."""
-        return self._mode
-
-    def view(self) -> np.ndarray[Any, Any]:
-        """Return all of a stored array as mapped memory, shared with the file; reads nothing yet.
-
-        Raises
-        ------
-        TypeError
-            The array is not stored in a file.
-        """
-        source = self._stored("view()")
-        if not source.size:
-            return np.empty(source.shape, source.dtype)
-        if self._window is None:
-            writable = self._mode == "r+"
-            fd = open_regular(source.file.path, writable)
-            try:
-                source.file.check(os.fstat(fd), written=writable)
-                self._window = Window(fd, *source.span(), writable)
-            finally:
-                os.close(fd)
-        assert self._window.bytes is not None
-        return source.view(self._window.bytes, self._window.origin)
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Return a copy of all of it, in memory."""
-        return np.asarray(self.compute())
-
-    def memmap(self) -> np.memmap[Any, Any]:
-        """Return the plain `numpy.memmap` of a stored array.
-
-        Raises
-        ------
-        TypeError
-            The array is not stored in a file.
-        ValueError
-            It has no elements: nothing can be mapped.
-        """
-        return as_memmap(self._stored("memmap()"), self._mode)
-
-    def close(self) -> None:
-        """Let go of the file; any later use of this array raises `ClosedError`.
-
-        What ``view()`` returned stays valid until it is gone itself, as do arrays made of this one.
-        """
-        if self._window is not None:
-            self._window.release()
-            self._window = None
-        self._closed = True
-
-    def __enter__(self) -> Array:
-        self.node  # noqa: B018
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __getitem__(self, key: Any) -> Array:
-        """A field of a structured array, or a part of a stored array by ints and slices: a view."""
-        source = self._stored("indexing")
-        if isinstance(key, str):
-            field, chunks = source.field(key), self._node.set_chunks  # type: ignore[union-attr]
-            if chunks is not None:
-                # A sub-array's axes are in one block.
-                chunks = (*chunks, *((size,) for size in field.shape[source.ndim :]))
-            return Array(StoredNode(field, chunks), self._mode)
-        return Array(StoredNode(source.index(key)), self._mode)
-
-    def rechunk(self, chunks: Any) -> Array:
-        """Return the same stored data with another grid of blocks; nothing is moved.
-
-        Raises
-        ------
-        TypeError
-            The array is computed: its blocks are what its function makes.
-        """
-        node = self.node
-        if not isinstance(node, (StoredNode, MemoryNode)):
-            raise TypeError(
-                f"the blocks of {self._where()} are what its function makes; store() it and "
-                "rechunk what was stored"
-            )
-        return Array(regrid(node, chunks), self._mode)
-
     def __reduce__(self) -> tuple[Any, ...]:
+        # A stored array travels as its address.
         return Array, (self.node, self._mode)
 
     # ---- computing ------------------------------------------------------------------------------
 
-    def compute(self, **options: Any) -> Any:
+    def compute(self, *, wait: bool = True, **options: Any) -> Any:
         """Compute the array and return it as NumPy; a scalar where it has no dimensions.
 
         Parameters
         ----------
+        wait : bool
+            False: return a `Future` at once, and compute in the background.
         **options
             As of `oocarray.options`, for this call.
 
@@ -263,11 +137,25 @@ class Array(Reductions):
             The result would not fit the memory budget.
         """
         chosen = merged(options)
+        if not wait:
+            from .futures import start
+
+            return start(self._where(), lambda: self._computed(chosen))
+        return self._computed(chosen)
+
+    def _computed(self, chosen: Options) -> Any:
         self._check_fits(chosen.memory)
         from .backends import mapped
 
         (result,) = mapped.evaluate([Root(self.node)], chosen)
         return result[()] if not result.shape else result
+
+    def persist(self, **options: Any) -> Array:
+        """Compute the array now and keep it in memory; see `oocarray.persist`."""
+        from .persisting import persist
+
+        (kept,) = persist(self, **options)
+        return kept
 
     def _check_fits(self, memory: int | None) -> None:
         node = self.node
@@ -282,12 +170,18 @@ class Array(Reductions):
             )
 
     def store(
-        self, target: Any, *, overwrite: bool = False, compute: bool = True, **options: Any
+        self,
+        target: Any,
+        *,
+        overwrite: bool = False,
+        compute: bool = True,
+        wait: bool = True,
+        **options: Any,
     ) -> Any:
         """Compute the array into a file or a writable array; see `oocarray.store`."""
         from .storing import store
 
-        return store(self, target, overwrite=overwrite, compute=compute, **options)
+        return store(self, target, overwrite=overwrite, compute=compute, wait=wait, **options)
 
     def explain(self, **options: Any) -> Any:
         """Return the plan: stages, passes, bytes, policy, memory; no data is read for it."""
@@ -332,9 +226,72 @@ class Array(Reductions):
             0 <= c < n for c, n in zip(at, array.numblocks, strict=True)
         ):
             raise IndexError(f"block {at} of an array with {array.numblocks} blocks")
-        from .backends import mapped
+        from .backends.learning import try_block
 
-        return mapped.try_block(array.node, at)
+        return try_block(array.node, at)
+
+    def iter_blocks(
+        self,
+        batch: int | None = None,
+        *,
+        shuffle: int | Sequence[int] | None = None,
+        buffer: int | None = None,
+        drop_last: bool = False,
+        shard: tuple[int, int] | None = None,
+        copy: bool = False,
+        **options: Any,
+    ) -> BlockIterator:
+        """Go through the array along axis 0, reading ahead, never holding all of it.
+
+        Parameters
+        ----------
+        batch : int, optional
+            Rows of each item; the last may have fewer. None: the array's own blocks, whole rows.
+        shuffle : int or sequence of int, optional
+            A seed, or a seed and the number of the epoch. Without `batch` the blocks come in a
+            random order, each as it is. With `batch` rows are mixed: the array is cut in pieces
+            (blocks that were set or are computed, else runs of about 1 MiB), the pieces are put in
+            a random order, as many as fill `buffer` are joined, and their rows put in a random
+            order. The order depends on seed, shape, dtype, grid, `buffer` and `shard` only.
+        buffer : int, optional
+            Rows that are mixed at once. Default: 32 MiB of them, at most 1,048,576.
+        drop_last : bool
+            Leave out a last batch with fewer rows, and, with `shard`, as many rows as it takes
+            for all shards to have the same number.
+        shard : (int, int), optional
+            Which part, of how many, is for this process: the rows (without `batch` the blocks), in
+            the order in which all would come, are cut into so many runs that differ by one row.
+        copy : bool
+            Hand out fresh arrays that may be changed, in place of read-only views.
+        **options
+            `memory`, `workers` (threads that compute ahead; default 1) and `drop`, as of
+            `oocarray.options`.
+
+        Returns
+        -------
+        BlockIterator
+            Of `numpy.ndarray`: read-only views of the mapped file (or of a computed block) where
+            rows stay in order, else fresh arrays. It has a length, and ``close()``.
+
+        Raises
+        ------
+        BudgetError
+            Two blocks, or two buffers, do not fit the memory budget.
+
+        Examples
+        --------
+        >>> import oocarray as oo
+        >>> x = oo.from_array(np.arange(10))
+        >>> [rows.tolist() for rows in x.iter_blocks(batch=4)]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        >>> [rows.tolist() for rows in x.iter_blocks(batch=4, shuffle=1, drop_last=True)]
+        [[5, 3, 2, 8], [7, 0, 1, 4]]
+        """
+        from .iterating import BlockIterator
+        from .ordering import Order
+
+        order = Order.of(batch, shuffle, buffer, drop_last, shard, copy)
+        return BlockIterator(self.node, order, merged(options))
 
     def _reduce(self, name: str, **parameters: Any) -> Array:
         return Array(ReduceNode.of(self.node, name, **parameters))

@@ -276,7 +276,7 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
     node = array.node
     if not isinstance(node, StoredNode):
         raise TypeError(f"update_blocks changes an array in a file; {array!r} is not stored")
-    if array.mode != "r+":
+    if not array.writable:
         raise PermissionError(
             13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
         )

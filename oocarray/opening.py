@@ -15,6 +15,7 @@ from .storage.create import create_npy, create_raw
 from .storage.dtypes import plain_dtype, plain_shape
 from .storage.files import open_npy, open_raw, sniff
 from .storage.memmaps import layout_of
+from .stored import MODES
 
 __all__ = ["create", "from_array", "open"]
 
@@ -38,8 +39,9 @@ def open(
     path : path-like
         A ``.npy`` file (told by its content), or any file when `shape` and `dtype` say what is
         in it.
-    mode : {"r", "r+"}
-        Whether the array may be changed in place.
+    mode : {"r", "r+", "a"}
+        Whether the array may be changed in place; with "a" rows can be appended to it as well,
+        which takes an ``.npy`` file in C order.
     shape : int or sequence of int, optional
         Of a raw array; one extent may be -1: as many as the file holds.
     dtype : dtype-like, optional
@@ -73,8 +75,8 @@ def open(
     9.0
     >>> folder.cleanup()
     """
-    if mode not in ("r", "r+"):
-        raise ValueError(f"mode={mode!r} is neither 'r' nor 'r+'; oo.create makes new files")
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r} is none of 'r', 'r+' and 'a'; oo.create makes new files")
     if (shape is None) != (dtype is None):
         missing = "dtype" if dtype is None else "shape"
         raise TypeError(f"a raw array needs shape= and dtype=; {missing}= is missing")
@@ -82,14 +84,21 @@ def open(
         given = "offset=" if offset != 0 else "order="
         raise TypeError(f"{given} is for raw arrays, with shape= and dtype=; .npy files say it")
     if shape is not None:
-        source = open_raw(path, shape, dtype, offset, order, mode)
+        source = open_raw(path, shape, dtype, offset, order, _for_files(mode))
     elif sniff(path) == "npy":
-        source = open_npy(path, mode)
+        source = open_npy(path, _for_files(mode))
     else:
         raise FormatError(
             f"{os.fspath(path)} is not an .npy file; to open it as raw bytes give shape= and dtype="
         )
-    return Array(regrid(StoredNode(source), chunks), mode)
+    array = Array(regrid(StoredNode(source), chunks), mode)
+    if mode == "a":
+        array._check_growable()
+    return array
+
+
+def _for_files(mode: str) -> str:
+    return "r" if mode == "r" else "r+"
 
 
 def create(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .backends.learning import learn_dtypes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
@@ -30,10 +31,9 @@ class Store:
     def __init__(self, array: Array, target: Any, overwrite: bool, format: str | None) -> None:
         self.array, self.target, self.overwrite, self.format = array, target, overwrite, format
 
-    def compute(self, **options: Any) -> Array:
-        """Run it and return the array that was written."""
-        (stored,) = compute(self, **options)
-        return stored  # type: ignore[no-any-return]
+    def compute(self, *, wait: bool = True, **options: Any) -> Any:
+        """Run it and return the array that was written, or a `Future` of it."""
+        return _now_or_later([self], options, wait, lambda done: done[0])
 
     def __repr__(self) -> str:
         return f"<oocarray.Store {self.array!r} -> {self.target}>"
@@ -45,6 +45,7 @@ def store(
     *,
     overwrite: bool = False,
     compute: bool = True,
+    wait: bool = True,
     format: str | None = None,
     **options: Any,
 ) -> Any:
@@ -61,6 +62,8 @@ def store(
     compute : bool
         False: return something to hand to `oocarray.compute`, so that one pass does several
         things.
+    wait : bool
+        False: return a `Future` at once, and write in the background.
     format : {"npy", "raw"}, optional
         Of new files; default by the ending.
     **options
@@ -94,12 +97,11 @@ def store(
         Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format) for s, t in pairs
     ]
     if compute:
-        done = _compute(stores, merged(options))
-        return done[0] if single else list(done)
+        return _now_or_later(stores, options, wait, lambda done: done[0] if single else list(done))
     return stores[0] if single else stores
 
 
-def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
+def compute(*args: Any, wait: bool = True, **options: Any) -> Any:
     """Compute several things at once, in as few passes over the files as they allow.
 
     Parameters
@@ -107,6 +109,8 @@ def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
     *args
         Arrays, stores made with ``compute=False``, and tuples, lists and dicts of these; anything
         else is returned as it is.
+    wait : bool
+        False: return a `Future` at once, and compute in the background.
     **options
         As of `oocarray.options`.
 
@@ -121,7 +125,32 @@ def compute(*args: Any, **options: Any) -> tuple[Any, ...]:
     >>> compute(x.mean(), {"largest": x.max()})
     (np.float64(2.0), {'largest': np.float64(4.0)})
     """
-    return _compute(args, merged(options))
+    return _now_or_later(args, options, wait, tuple)
+
+
+def _now_or_later(
+    args: Sequence[Any], given: dict[str, Any], wait: bool, finish: Callable[[Any], Any]
+) -> Any:
+    """Compute with the options that are in force now, here or in a thread."""
+    options = merged(given)
+    if wait:
+        return finish(_compute(args, options))
+    from .futures import start
+
+    what = ", ".join(map(_called, args[:3])) + (", ..." if len(args) > 3 else "")
+    return start(what, lambda: finish(_compute(args, options)))
+
+
+def _called(thing: Any) -> str:
+    """What people may call one of the things that are computed."""
+    if isinstance(thing, Array):
+        return thing._where()
+    if isinstance(thing, Store):
+        target = thing.target
+        where = os.fspath(target) if isinstance(target, os.PathLike) else target
+        name = where if isinstance(where, str) else type(where).__name__
+        return f"{thing.array._where()} -> {name}"
+    return type(thing).__name__
 
 
 def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
@@ -166,7 +195,7 @@ def _begin_store(
     from .backends import mapped
 
     node = array.node
-    mapped.learn_dtypes(node, options)
+    learn_dtypes(node, options)
     if any(size != size for size in array.shape):
         raise ValueError(
             f"{array!r} has blocks of unknown size, which cannot be laid out in a file; give "
@@ -218,7 +247,7 @@ def _place_of(target: Any, array: Array) -> Strided | InMemory:
         place: Strided | InMemory = InMemory(target) if found is None else found
         writable = bool(target.flags.writeable)
     elif isinstance(target, Array) and isinstance(target.node, StoredNode):
-        place, writable = target.node.source, target.mode == "r+"
+        place, writable = target.node.source, target.writable
     else:
         raise TypeError(
             f"cannot store into {type(target).__name__}; give a path, a stored array open with "
@@ -239,7 +268,8 @@ def _refreshed(place: Strided) -> Strided:
 
     from .storage.filekey import FileKey
 
-    return replace(place, file=FileKey.of(place.file.path))
+    # The header was written before the run: the run wrote elements only.
+    return replace(place, file=replace(FileKey.of(place.file.path), header=place.file.header))
 
 
 def _scalar(result: Any) -> Any:

@@ -20,14 +20,16 @@ ROOT = Path(__file__).resolve().parents[1]
 # Imports go down, or stay on their floor.  A new module goes on the lowest floor that holds
 # everything it imports.
 FLOORS = (
-    {"errors", "units", "grid", "chunking", "amplification", "pages", "storage"},
-    {"plan", "program", "regions", "validate", "estimate", "journal"}
+    {"errors", "units", "grid", "walks", "batching", "chunking", "amplification"}
+    | {"pages", "storage"},
+    {"plan", "program", "regions", "validate", "estimate", "budget", "journal"}
     | {"jit", "kernels", "leaves", "vectormath"},
-    {"runtime", "observe", "bar", "held", "meter"},
+    {"runtime", "observe", "bar", "notebook", "held", "meter"},
     {"lazy"},
     {"backends"},
     {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain"}
-    | {"__init__", "functions", "extremes", "nanfunctions", "histograms"},
+    | {"stored", "appending", "iterating", "ordering", "futures", "persisting"}
+    | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"},
     {"cli", "reporting", "demo", "demochecks", "landscape", "__main__"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -37,8 +39,8 @@ FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 NOT_BESIDE = {
     **{name: {"pages", "storage"} for name in FLOORS[0] - {"pages", "storage"}},
     "pages": {"storage"},
-    "runtime": {"observe", "bar", "held", "meter"},
-    **{name: {"runtime"} for name in ("observe", "bar", "held", "meter")},
+    "runtime": {"observe", "bar", "notebook", "held", "meter"},
+    **{name: {"runtime"} for name in ("observe", "bar", "notebook", "held", "meter")},
 }
 
 # Who may import what from outside; "lazily" means inside a function.

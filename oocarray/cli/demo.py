@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .words import count, size
+from .words import count, new_command, size
 
 __all__ = ["add"]
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """Add ``oocarray demo``."""
-    command: argparse.ArgumentParser = commands.add_parser(
+    command = new_command(
+        commands,
         "demo",
+        _run,
         help="show what oocarray does, on data made for the purpose",
         description="Make a satellite scene larger than the memory it may use, calibrate it, "
         "compute its vegetation index and statistics, change it in place, and check it all "
         "against NumPy. The data is removed at the end; two pictures stay.",
+        examples=("oocarray demo", "oocarray demo --size 8GiB --memory 512MiB --keep"),
     )
     option = command.add_argument
     option("--size", type=size, default="2GiB", help="size of the raw scene (default: %(default)s)")
@@ -28,9 +31,13 @@ def add(commands: Any) -> argparse.ArgumentParser:
         help="memory a run may hold (default: %(default)s)",
     )
     option("--workers", type=count, metavar="N", help="worker processes (default: the processors)")
-    option("--folder", default="oocarray-demo", help="where all is made (default: ./%(default)s)")
+    option(
+        "--folder",
+        default="oocarray-demo",
+        metavar="FOLDER",
+        help="where all is made (default: ./%(default)s)",
+    )
     option("--keep", action="store_true", help="keep the data")
-    command.set_defaults(run=_run)
     return command
 
 

@@ -5,20 +5,59 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import OocarrayError
-from . import demo
+from . import cache, completion, demo, info, map, residency, stat, tune
+from .output import complain, sentence
+from .words import Formatter, Usage
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "make_parser"]
 
-COMMANDS = (demo.add,)
+COMMANDS = (
+    info.add,
+    map.add,
+    stat.add,
+    residency.add,
+    cache.add_warm,
+    cache.add_evict,
+    tune.add,
+    demo.add,
+    completion.add,
+)
 """Each adds one command to the parser and returns its own parser."""
 _INTERRUPTED = 128 + signal.SIGINT
+
+_EPILOG = """\
+exit codes:
+  0    done
+  1    an error: one line on standard error says which
+  2    the arguments are wrong
+  130  Ctrl-C
+  143  SIGTERM
+
+Each command has its own help: oocarray COMMAND --help. Results go to standard output, errors and
+progress to standard error. A shell completes commands, options and files after
+  source <(oocarray completion bash)
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse with errors of one line, whole option names, and values such as -1,100."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # A script that abbreviates breaks when an option is added.
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+        self._negative_number_matcher = re.compile(r"-[\d:]")
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message} ({self.prog} --help tells more)")
+        raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,51 +72,100 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 when all went well, 1 after an error, 130 after Ctrl-C. Wrong usage ends the process
-        with 2.
+        with 2, SIGTERM with 143.
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    _let_any_name_be_printed()
+    parser = make_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit:
+        _cannot_print()  # help that nobody reads to its end is no error
+        raise
     if arguments.command is None:
         parser.print_help()
-        return 0
+        return int(_cannot_print())
     before = None
     with contextlib.suppress(ValueError):  # not in the main thread
         # Whoever asks this process to end wants its temporary files gone too.
         before = signal.signal(signal.SIGTERM, _end)
     try:
-        arguments.run(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("oocarray: interrupted", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads on: keep the interpreter from complaining when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (OocarrayError, OSError, ValueError, AssertionError, MemoryError) as error:
-        if arguments.debug:
-            raise
-        print(f"oocarray: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _run(arguments)
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
-    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        code: int | None = arguments.run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        if sys.stderr is not None:
+            print("oocarray: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except Usage as error:
+        arguments.parser.error(str(error))
+    except BrokenPipeError:
+        _print_nowhere()  # nobody reads on, nor wants to hear of it
+        return 1
+    except Exception as error:
+        _cannot_print()
+        if arguments.debug:
+            raise
+        complain(sentence(error))
+        return 1
+    return code or 0
+
+
+def _cannot_print() -> bool:
+    """Whether standard output fails; then keep the interpreter from failing over it at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _print_nowhere()
+        return True
+    return False
+
+
+def _print_nowhere() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _let_any_name_be_printed() -> None:
+    """A file's name may be no text, and a terminal may lack a character: neither is an error."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if unicode else "replace")  # type: ignore[union-attr]
+
+
+def _warn(message: Warning | str, *details: Any, **more: Any) -> None:
+    complain(str(message), "warning")
 
 
 def _end(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="oocarray", description="NumPy arrays as large as your disk, worked on where they lie."
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="oocarray",
+        description="NumPy arrays as large as your disk, worked on where they lie.",
+        epilog=_EPILOG,
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"oocarray {__version__}")
+    debug = "show the whole traceback of an error"
+    parser.add_argument("--debug", action="store_true", help=debug)
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     for add in COMMANDS:
         command = add(commands)
-        command.add_argument(
-            "--debug", action="store_true", help="show the whole traceback of an error"
-        )
+        # Without a default of its own, it leaves alone what stood before the command.
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=debug)
+        command.set_defaults(parser=command)
     return parser

@@ -1,0 +1,313 @@
+"""What can be done with an array that lies in a file: look, copy, cut, append; it computes none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .appending import extended, rows_of
+from .config import merged
+from .errors import ClosedError, InputChangedError
+from .lazy.expr import KeptNode, MapNode, MemoryNode, Node, ReduceNode, StoredNode
+from .lazy.regrid import regrid
+from .pages.mapping import Window
+from .runtime.locking import locked
+from .storage.files import open_regular
+from .storage.growing import check_growable, grow
+from .storage.layout import Strided
+from .storage.memmaps import as_memmap
+from .storage.retyped import retyped
+
+if TYPE_CHECKING:
+    from .core import Array
+
+__all__ = ["MODES", "Stored"]
+
+MODES = ("r", "r+", "a")
+
+
+class Stored:
+    """Base of `oocarray.Array`: a node, how it is open, and what needs a file."""
+
+    __slots__ = ("__weakref__", "_closed", "_mode", "_node", "_window")
+
+    def __init__(self, node: Node, mode: str = "r") -> None:
+        self._node = node
+        self._mode = mode
+        self._closed = False
+        self._window: Window | None = None
+
+    if TYPE_CHECKING:
+
+        def compute(self, **options: Any) -> Any: ...
+
+    @property
+    def node(self) -> Node:
+        """The expression behind this array (for backends; not for users)."""
+        if self._closed:
+            raise ClosedError(f"{self._where()} was closed; open it again")
+        return self._node
+
+    def _where(self) -> str:
+        node = self._node
+        if isinstance(node, KeptNode):
+            return "kept in memory"
+        if isinstance(node, StoredNode):
+            return f"{node.source.file.path} ({self._mode})"
+        if isinstance(node, MemoryNode):
+            return "in memory"
+        return node.name if isinstance(node, (MapNode, ReduceNode)) else node.call.name
+
+    def _stored(self, what: str) -> Strided:
+        node = self.node
+        if not isinstance(node, StoredNode):
+            raise TypeError(
+                f"{what} needs an array that is stored in a file; this one is {self._where()}: "
+                "compute() or store() it first"
+            )
+        return node.source
+
+    @property
+    def mode(self) -> str:
+        """``"r"``: to be read; ``"r+"``: may be changed; ``"a"``: may be appended to as well."""
+        return self._mode
+
+    @property
+    def writable(self) -> bool:
+        """Whether elements may be changed in place."""
+        return self._mode != "r"
+
+    def view(self, dtype: Any = None) -> Any:
+        """Look at a stored array without a copy: as NumPy, or, with a dtype, as another array.
+
+        Parameters
+        ----------
+        dtype : dtype-like, optional
+            Read the same bytes as this dtype.
+
+        Returns
+        -------
+        numpy.ndarray or Array
+            Without `dtype` all of the array as mapped memory, shared with the file; nothing is
+            read yet. With `dtype` a lazy array of the same bytes in the same file, by the rules
+            of ``ndarray.view``: a dtype of another size changes the extent of the last axis.
+
+        Raises
+        ------
+        TypeError
+            The array is computed, or (without `dtype`) in memory.
+        DtypeError
+            `dtype` cannot lie in a file.
+        ValueError
+            The sizes do not fit.
+
+        Examples
+        --------
+        >>> import tempfile, oocarray as oo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     x = oo.create(os.path.join(folder, "x.npy"), (2, 3), "<u2", fill_value=258)
+        ...     int(x.view()[0, 0]), x.view("u1").shape, int(x.view(">u2").max().compute())
+        (258, (2, 6), 513)
+        """
+        if dtype is not None:
+            return self._retyped(dtype)
+        source = self._stored("view()")
+        if isinstance(self._node, KeptNode):
+            return self._node.array
+        if not source.size:
+            return np.empty(source.shape, source.dtype)
+        if self._window is None:
+            fd = open_regular(source.file.path, self.writable)
+            try:
+                source.file.check(os.fstat(fd), written=self.writable)
+                self._window = Window(fd, *source.span(), self.writable)
+            finally:
+                os.close(fd)
+        assert self._window.bytes is not None
+        return source.view(self._window.bytes, self._window.origin)
+
+    def _retyped(self, dtype: Any) -> Array:
+        node = self.node
+        if isinstance(node, MemoryNode):
+            return self._derived(MemoryNode(node.array.view(dtype)))
+        if not isinstance(node, StoredNode):
+            wanted = np.dtype(dtype)
+            raise TypeError(
+                f"view({str(wanted)!r}) needs an array that is stored; this one is "
+                f"{self._where()}: store() it first, or map_blocks(lambda block: "
+                f"block.view({str(wanted)!r}), x, dtype={str(wanted)!r}), with chunks= if the "
+                "size differs"
+            )
+        source = retyped(node.source, dtype)
+        return self._derived(replace(node, source=source, set_chunks=_scaled(node, source)))
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Return a copy of all of it, in memory."""
+        return np.asarray(self.compute())
+
+    def memmap(self) -> np.memmap[Any, Any]:
+        """Return the plain `numpy.memmap` of a stored array.
+
+        Raises
+        ------
+        TypeError
+            The array is not stored in a file.
+        ValueError
+            It has no elements: nothing can be mapped.
+        """
+        source = self._stored("memmap()")
+        if isinstance(self._node, KeptNode):
+            raise TypeError("memmap() needs a file; this array is in memory: view() shows it")
+        return as_memmap(source, "r+" if self.writable else "r")
+
+    def append(self, rows: Any, *, lock: bool | None = None) -> None:
+        """Add rows to the end of an ``.npy`` file, along axis 0; the array grows by them.
+
+        The elements are written first and the header last, so that a program that is killed
+        leaves the array as it was or with all the rows. With a durability other than "none"
+        (see `oocarray.options`) both are on the disk when this returns, in that order.
+
+        Parameters
+        ----------
+        rows : array-like or Array
+            Of shape ``(n, *x.shape[1:])`` and a dtype that `x.dtype` can hold without losing its
+            kind. An `Array` is computed block by block.
+        lock : bool, optional
+            As in `oocarray.options`: the file is locked against other writers and runs meanwhile.
+
+        Raises
+        ------
+        PermissionError
+            The array is not open with ``mode="a"``.
+        FormatError
+            The file is raw, in Fortran order or has no axis; its header has no room.
+        ValueError, TypeError
+            The rows have another shape, or a dtype of another kind.
+        ArrayLockedError
+            A run uses the file.
+        OSError
+            No room on the disk; the array is as it was.
+
+        Notes
+        -----
+        What others have appended since the array was opened comes before, and is part of it from
+        now on. Other arrays of the same file keep their shape, and stay valid.
+
+        Examples
+        --------
+        >>> import tempfile, oocarray as oo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "log.npy")
+        ...     oo.create(path, (0, 2), "f4").close()
+        ...     x = oo.open(path, mode="a")
+        ...     x.append([[1, 2], [3, 4]])
+        ...     x.append(np.ones((1, 2)))
+        ...     x.shape, x.compute().tolist()
+        ((3, 2), [[1.0, 2.0], [3.0, 4.0], [1.0, 1.0]])
+        """
+        source = self._stored("append()")
+        path = source.file.path
+        if self._mode != "a":
+            raise PermissionError(
+                13, f'the array is open with mode={self._mode!r}; open it with mode="a"', path
+            )
+        count, pieces = rows_of(rows, source)
+        options = merged({} if lock is None else {"lock": lock})
+        fd = open_regular(path, writable=True)
+        try:
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino) != (source.file.dev, source.file.ino):
+                raise InputChangedError(f"{path} was replaced by another file; open it again")
+            with locked(fd, source.file, options.lock):
+                fresh = grow(fd, source, count, pieces, options.durability != "none")
+        finally:
+            os.close(fd)
+        assert isinstance(self._node, StoredNode)
+        self._node = StoredNode(fresh, extended(self._node, fresh.shape[0]))
+        if self._window is not None:
+            self._window.release()
+            self._window = None
+
+    def _check_growable(self) -> None:
+        """Refuse now what `append` would refuse later.
+
+        Raises
+        ------
+        FormatError
+        """
+        source = self._stored("append()")
+        fd = open_regular(source.file.path)
+        try:
+            check_growable(source, fd)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Let go of the file; any later use of this array raises `ClosedError`.
+
+        What ``view()`` returned stays valid until it is gone itself, and arrays made of this one
+        can still be computed: they name the file, not this object.
+        """
+        if self._window is not None:
+            self._window.release()
+            self._window = None
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        self.node  # noqa: B018
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getitem__(self, key: Any) -> Array:
+        """A field of a structured array, or a part of a stored array by ints and slices: a view."""
+        source, node = self._stored("indexing"), self._node
+        assert isinstance(node, StoredNode)
+        if isinstance(key, str):
+            field, chunks = source.field(key), node.set_chunks
+            if chunks is not None:
+                # A sub-array's axes are in one block.
+                chunks = (*chunks, *((size,) for size in field.shape[source.ndim :]))
+            return self._derived(replace(node, source=field, set_chunks=chunks))
+        return self._derived(replace(node, source=source.index(key), set_chunks=None))
+
+    def _derived(self, node: Node) -> Array:
+        """An array of a part of the file, or of other elements in it: nothing to append to."""
+        return type(self)(node, "r+" if self.writable else "r")  # type: ignore[return-value]
+
+    def rechunk(self, chunks: Any) -> Array:
+        """Return the same stored data with another grid of blocks; nothing is moved.
+
+        Raises
+        ------
+        TypeError
+            The array is computed: its blocks are what its function makes.
+        """
+        node = self.node
+        if not isinstance(node, (StoredNode, MemoryNode)):
+            raise TypeError(
+                f"the blocks of {self._where()} are what its function makes; store() it and "
+                "rechunk what was stored"
+            )
+        return type(self)(regrid(node, chunks), self._mode)  # type: ignore[return-value]
+
+
+def _scaled(node: StoredNode, source: Strided) -> Any:
+    """The blocks of a node in elements of another size; None where they would cut elements."""
+    chunks = node.set_chunks
+    if chunks is None or source.itemsize == node.source.itemsize:
+        return chunks
+    sizes = [size * node.source.itemsize for size in chunks[-1]]
+    if any(size % source.itemsize for size in sizes):
+        return None
+    return (*chunks[:-1], tuple(size // source.itemsize for size in sizes))
