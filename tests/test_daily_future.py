@@ -246,3 +246,21 @@ def test_the_end_of_the_program(tmp_path: Path, how):
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
     assert time.monotonic() - began < 60
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_progress_of_slow_functions_is_seen_early(scheduler, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(600))
+
+    def slow(block):
+        time.sleep(0.01)
+        return block
+
+    x = oo.open(tmp_path / "x.npy", chunks=1)
+    y = oo.map_blocks(slow, x, dtype="f8")
+    future = y.compute(wait=False, scheduler=scheduler, workers=1, progress=False)
+    seen = set()
+    while not future.done():
+        seen.add(future.progress.share)
+        time.sleep(0.05)
+    assert len([part for part in seen if 0 < part < 1]) >= 4

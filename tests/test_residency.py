@@ -440,3 +440,14 @@ def test_this_machine():
     assert 0 < limits.room() < 1 << 50
     assert 1 <= limits.default_workers() <= os.cpu_count()
     assert limits.default_memory() <= np.iinfo("i8").max
+
+
+def test_tasks_of_unknown_length_begin_small_and_grow_to_half_a_second():
+    queue = TaskQueue(0, 1000, 100, workers=1, apart=False, unknown=True)
+    assert [queue.take(0).count for _ in range(2)] == [1, 1]
+    queue.pace(0.05)
+    assert queue.take(0).count == 10
+    queue.pace(1e-9)
+    assert queue.take(0).count == 100
+    queue.pace(20.0)
+    assert queue.take(0).count == 1

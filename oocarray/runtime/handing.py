@@ -29,13 +29,22 @@ class Handing:
         How many tasks each of them may hold.
     apart : bool
         As of `TaskQueue`.
+    unknown : bool
+        As of `TaskQueue`.
     """
 
     def __init__(
-        self, job: int, items: int, tasks: Pipeline, workers: int, depth: int, apart: bool
+        self,
+        job: int,
+        items: int,
+        tasks: Pipeline,
+        workers: int,
+        depth: int,
+        apart: bool,
+        unknown: bool = False,
     ) -> None:
         self._job, self._tasks, self._depth = job, tasks, depth
-        self._queue = TaskQueue(job, items, tasks.per_task, tasks.workers, apart)
+        self._queue = TaskQueue(job, items, tasks.per_task, tasks.workers, apart, unknown)
         self.retries = Retries(job, tasks.workers)
         self._held: dict[int, list[Order]] = {worker: [] for worker in range(workers)}
         self._in_flight = 0
@@ -90,14 +99,16 @@ class Handing:
         """Whether a worker is at the last try of an item, which has all the memory to itself."""
         return bool(held) and held[0].alone and self.retries.last_try(held[0])
 
-    def answered(self, worker: int, task: Task) -> Order | None:
-        """A task has come back; None if the worker does not hold it."""
+    def answered(self, worker: int, task: Task, seconds: float = 0.0) -> Order | None:
+        """A task has come back that took so long; None if the worker does not hold it."""
         held = self._held[worker]
         for order in held:
             if order.task == task:
                 held.remove(order)
                 self._in_flight -= task.count * self._tasks.item_bytes
                 self.retries.idle = 0
+                if seconds > 0:
+                    self._queue.pace(seconds / task.count)
                 return order
         return None
 

@@ -6,7 +6,10 @@ import itertools
 
 from ..plan import Task
 
-__all__ = ["TaskQueue"]
+__all__ = ["TASK_SECONDS", "TaskQueue"]
+
+TASK_SECONDS = 0.5
+"""A task of several blocks is to take about so long, at most."""
 
 
 class TaskQueue:
@@ -24,6 +27,8 @@ class TaskQueue:
         Give each worker a stretch of its own (its page tables know it from the last run), and
         let who is done early take from the end of the longest one.  Otherwise all take from the
         front, so that the files are read forward.
+    unknown : bool
+        An item may take long: cut tasks of one item until `pace` has been told.
 
     Examples
     --------
@@ -32,10 +37,19 @@ class TaskQueue:
     [(0, 2), (2, 2), (4, 1)]
     """
 
-    __slots__ = ("_per_task", "_stage", "_stretches")
+    __slots__ = ("_most", "_per_task", "_stage", "_stretches")
 
-    def __init__(self, stage: int, items: int, per_task: int, workers: int, apart: bool) -> None:
-        self._stage, self._per_task = stage, per_task
+    def __init__(
+        self,
+        stage: int,
+        items: int,
+        per_task: int,
+        workers: int,
+        apart: bool,
+        unknown: bool = False,
+    ) -> None:
+        self._stage, self._most = stage, per_task
+        self._per_task = 1 if unknown else per_task
         pieces = workers if apart else 1
         tasks = -(-items // per_task)
         edges = [min(tasks * piece // pieces * per_task, items) for piece in range(pieces + 1)]
@@ -55,6 +69,10 @@ class TaskQueue:
             return None
         count = left % self._per_task or self._per_task
         return longest, Task(self._stage, longest[1] - count, count)
+
+    def pace(self, seconds: float) -> None:
+        """An item takes so long: cut tasks that end soon, for progress and Ctrl-C."""
+        self._per_task = max(min(int(TASK_SECONDS / seconds), self._most), 1)
 
     def peek(self, worker: int) -> Task | None:
         """The task that `take` would return; None when there is none."""

@@ -130,7 +130,7 @@ class StageLoop:
             # The worker could not even begin.
             self.handing.lost(answer.worker, Beat())
         else:
-            order = self.handing.answered(answer.worker, task)
+            order = self.handing.answered(answer.worker, task, answer.seconds)
             if order is None or answer.cancelled:
                 return
             if order.how == "give up" and answer.failed:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import BudgetError
-from ..estimate import item_cost, stage_bytes
+from ..estimate import calls_of, item_cost, stage_bytes
 from ..grid import Coords
 from ..leaves import PartialTree
 from ..pages.residency import FOLIO, Residency
@@ -172,8 +172,10 @@ class StageRun:
         self.drop = drop_of(self.policy, self.limits.drop)
         apart = self.policy == "resident"
         items = self.stage.grid.size
+        # How long a user's function takes, nobody knows before.
+        unknown = bool(calls_of(self.stage))
         self.handing = Handing(
-            self.job_number, items, tasks, self.pool.size, self.pool.depth, apart
+            self.job_number, items, tasks, self.pool.size, self.pool.depth, apart, unknown
         )
         log.debug(
             "stage %d %s: %d items of %d bytes, %d per task, %s, budget %d of %d",
