@@ -28,7 +28,15 @@ from .plan import (
 from .program import ALL, Call, Input, Operand, calls_in
 from .storage.layout import Strided
 
-__all__ = ["Cost", "calls_of", "distinct_bytes", "item_cost", "kept_bytes", "resident_bytes", "stage_bytes"]
+__all__ = [
+    "Cost",
+    "calls_of",
+    "distinct_bytes",
+    "item_cost",
+    "kept_bytes",
+    "resident_bytes",
+    "stage_bytes",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,8 @@ class Engine:
             raise prepared.error
         partials: list[Partial] = []
         if prepared.how:
+            self.item = prepared.task.first
+            self.progress(self.item)
             self._clear(prepared)
         try:
             with np.errstate(**self.job.errstate):

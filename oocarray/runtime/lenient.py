@@ -68,8 +68,8 @@ def _check_write(stage: Stage, number: int, write: Any, on_error: OnError, fill_
         )
     if not value.known:
         raise PlanError(
-            f'{stage.label}: on_error="fill" needs blocks of known size; give map_blocks the '
-            "sizes in chunks="
+            f'{stage.label}: on_error="{on_error}" needs blocks of known size; give map_blocks '
+            "the sizes in chunks="
         )
     if on_error == "fill":
         fill_of(

@@ -67,6 +67,8 @@ class Loop:
         self._leaving: collections.deque[tuple[Engine, Prepared]] = collections.deque()
         self.cancelled = -1
         """Number of the last job whose waiting tasks are not to be run."""
+        self.given_up = False
+        """Whether this thread's caller has gone on without it."""
         self.engine: Engine | None = None
 
     def run(self) -> None:
@@ -86,6 +88,11 @@ class Loop:
             elif command == "stop":
                 break
         io.join()
+
+    def _begin(self, item: int) -> None:
+        if self.given_up:
+            raise SystemExit  # nobody waits for the answer: the rest of the task stays undone
+        self.pulse.begin(item)
 
     # ---- the kernel's thread ----------------------------------------------------------------
 
@@ -220,7 +227,7 @@ class Loop:
             ]
             kept = self.kept if job.keep else None
             files = Files(keys, kept, held, job.tuning)
-            engine = Engine(job, files, self.pulse.begin)
+            engine = Engine(job, files, self._begin)
         except BaseException as error:
             files.close()
             self.answer(

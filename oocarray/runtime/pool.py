@@ -212,7 +212,7 @@ class ThreadPool:
         for number in workers:
             beat = self._loops[number].pulse.read()
             left.append(Died(number, os.getpid(), None, beat))
-            self._loops[number].answer = _nobody
+            self._loops[number].answer, self._loops[number].given_up = _nobody, True
             self._loops[number].inbox.put(("stop",))
             loop = self._loops[number] = Loop(number, self._answers.put, KeptWindows())
             threading.Thread(target=loop.run, name="oocarray-worker", daemon=True).start()

@@ -21,6 +21,7 @@ from ..errors import OocarrayError, ProtocolError
 from ..plan import Task
 from .beats import MOST_WORKERS, Beats
 from .boot import ServerLink
+from .channel import readable
 from .handle import Handle
 from .job import Died, Job
 from .retries import How
@@ -70,6 +71,8 @@ class ProcessPool:
             self._beats.close()
             raise
         self._pending: list[Any] = []
+        self._exited = False
+        """Whether a worker has ended that is not buried yet."""
         self._refused = ""
         """Why the server could not fork a worker."""
         atexit.register(self.close)
@@ -197,6 +200,11 @@ class ProcessPool:
             worker = self._workers.get(key.data)
             if worker is not None and worker.channel is key.fileobj:
                 self._pending.append(self._hear(worker))
+        if self._exited:
+            # Somebody may hold a copy of the channel of a worker that is gone: it stays open.
+            gone = [w for w in self._workers.values() if w.status is not None]
+            self._exited = any(readable(worker.channel, 0) for worker in gone)
+            self._pending += [] if self._exited else map(self._bury, gone)
 
     def _hear(self, worker: Handle) -> Any:
         try:
@@ -217,7 +225,7 @@ class ProcessPool:
         (kind, *rest), fds = heard
         for worker in self._workers.values():
             if kind == "exit" and worker.pid == rest[0]:
-                worker.status = rest[1]
+                worker.status, self._exited = rest[1], True
             elif kind != "exit" and worker.serial == rest[0]:
                 if kind == "forked":
                     worker.started(rest[1], fds)

@@ -43,6 +43,10 @@ class Lost(NamedTuple):
     waiting: tuple[Order, ...]
     """Not begun."""
 
+    def __bool__(self) -> bool:
+        """Whether it had anything; the item that it was at may be number 0."""
+        return bool(self.done or self.waiting) or self.running is not None
+
 
 def sort_out(orders: Sequence[Order], beat: Beat) -> Lost:
     """Tell what of a dead worker's tasks was done, from what it noted last.

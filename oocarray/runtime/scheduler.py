@@ -126,25 +126,24 @@ class _Coordinator:
                 log.exception("an observer failed on %s", type(event).__name__)
 
     def close(self) -> None:
-        self.cache.let_go()
-        # A thread that was given up may go on storing: the lock ends with it.
-        self.files.close(unlock=getattr(self.pool, "given_up", 0) == self._given_up)
-        for _, shared in self._shared.values():
-            shared.close()
+        try:
+            self.cache.let_go()
+        finally:
+            # A thread that was given up may go on storing: the lock ends with it.
+            self.files.close(unlock=getattr(self.pool, "given_up", 0) == self._given_up)
+            for _, shared in self._shared.values():
+                shared.close()
 
     def tell_failed(self) -> None:
-        """Warn, once, of the blocks that the run went on without."""
-        if not self._missing:
-            return
-        errors = dict(pair for _, found in self._missing for pair in sorted(found.items()))
-        label = ", ".join(dict.fromkeys(stage.label for stage, _ in self._missing))
-        items = sum(stage.grid.size for stage, _ in self._missing)
+        """Warn, once for each stage, of the blocks that the run went on without."""
         what = "left out" if self.limits.on_error == "skip" else "filled"
-        warning = failed_blocks(errors, items, label, what)
-        log.warning("%s", warning)
-        for block, text in errors.items():
-            log.info("block %s of %r: %s", block, label, text)
-        warnings.warn(warning, stacklevel=_outside())
+        for stage, found in self._missing:
+            errors = dict(sorted(found.items()))
+            warning = failed_blocks(errors, stage.grid.size, stage.label, what)
+            log.warning("%s", warning)
+            for block, text in errors.items():
+                log.debug("block %s of %r: %s", block, stage.label, text)
+            warnings.warn(warning, stacklevel=_outside())
 
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""

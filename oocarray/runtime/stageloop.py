@@ -70,6 +70,7 @@ class StageLoop:
         self.changes = Changes(stage) if stage.in_place else None
         self.stopped = False
         self.failure: BaseException | None = None
+        self._items = 0
         self._given_up: dict[int, str] = {}
 
     def run(self) -> None:
@@ -84,6 +85,11 @@ class StageLoop:
             self._go(interrupts)
         if self.failure is not None:
             raise self.failure
+        if self._items != self.stage.grid.size:
+            # Rather no result than one with a hole.
+            raise AssertionError(
+                f"{self.stage.label!r}: {self._items} of {self.stage.grid.size} blocks were done"
+            )
 
     def _go(self, interrupts: Interrupts) -> None:
         stop = self.limits.stop
@@ -145,6 +151,7 @@ class StageLoop:
         self._well(answer)
 
     def _well(self, answer: Answer) -> None:
+        self._items += answer.task.count
         if self.changes is not None:
             self.changes.wholly(answer.task.first, answer.task.count)
         self._done(answer)
@@ -158,7 +165,7 @@ class StageLoop:
             lost = lost._replace(done=())
             if lost.running is not None:
                 self.changes.torn.add(lost.running)
-        if self.stopped or not (self.handing.busy or self.handing.waiting or any(lost)):
+        if self.stopped or not (self.handing.busy or self.handing.waiting or lost):
             return
         error = death_error(death, self.stage, self.job, self.causes)
         if lost.running is not None and self.changes is not None:

@@ -126,10 +126,12 @@ class StageRun:
             self.files.settle(self.limits.durable)
             ok = True
         finally:
-            self.files.let_go(failed=not ok)
-            seconds = time.perf_counter() - self.began
-            failed = tuple(sorted(self.failed.items()))
-            self.coordinator.tell(Ended(self.number, seconds, ok, self.kernel_seconds, failed))
+            try:
+                self.files.let_go(failed=not ok)
+            finally:
+                seconds = time.perf_counter() - self.began
+                failed = tuple(sorted(self.failed.items()))
+                self.coordinator.tell(Ended(self.number, seconds, ok, self.kernel_seconds, failed))
 
     # ---- before ----------------------------------------------------------------------------
 

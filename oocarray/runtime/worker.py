@@ -56,8 +56,19 @@ class _Process:
         # What is given once is decided per run, below: Python's own memory spans runs.
         warnings.simplefilter("always")
         logging.getLogger().addHandler(LogForwarder(self.say, self.block))
+        os.register_at_fork(after_in_child=self._forked)
         threading.Thread(target=self._listen, name="oocarray-listen", daemon=True).start()
         self.loop.run()
+
+    def _forked(self) -> None:
+        """In a child that the user's function has forked: it is no worker, and speaks to nobody.
+
+        A copy of the channel that stayed open here would hide the end of the worker; a child
+        that comes back from the function would work on blocks that are the worker's.
+        """
+        self.channel.close()
+        self.pulse.renounce()
+        calls.die_with_parent(signal.SIGKILL)
 
     def say(self, message: Any) -> None:
         with contextlib.suppress(OSError):
