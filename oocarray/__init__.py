@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from .futures import Future
     from .histograms import histogram
     from .jit import kernel
-    from .mapping import map_blocks, update_blocks
+    from .mapping import map_blocks
     from .nanfunctions import nanmean, nanprod, nanstd, nansum, nanvar
     from .opening import create, from_array, open
     from .persisting import persist
     from .reducing import reduction
     from .storing import Store, compute, store
+    from .updating import update_blocks
 
 __version__ = "0.1.0"
 
@@ -58,7 +59,8 @@ _HOMES = {
     "futures": "Future",
     "histograms": "histogram",
     "jit": "kernel",
-    "mapping": "map_blocks update_blocks",
+    "mapping": "map_blocks",
+    "updating": "update_blocks",
     "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
     "opening": "create from_array open",
     "persisting": "persist",

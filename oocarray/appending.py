@@ -20,7 +20,7 @@ def rows_of(rows: Any, source: Strided) -> tuple[int, Iterable[Any]]:
     """How many rows come, and they themselves, as they are to lie in the file."""
     from .core import Array
 
-    block = rows if isinstance(rows, (Array, np.ndarray)) else np.asarray(rows)
+    block = rows if isinstance(rows, (Array, np.ndarray)) else _numbers(rows, source.dtype)
     path, shape = source.file.path, source.shape
     if len(block.shape) != len(shape) or block.shape[1:] != shape[1:]:
         advice = "; a single row is row[None]" if block.shape == shape[1:] else ""
@@ -31,10 +31,18 @@ def rows_of(rows: Any, source: Strided) -> tuple[int, Iterable[Any]]:
     if not np.can_cast(block.dtype, source.dtype, "same_kind"):
         raise TypeError(
             f"{path} has dtype {source.dtype}, which cannot hold {block.dtype} without losing its "
-            f"kind; append rows.astype({str(source.dtype)!r})"
+            f"kind; append np.asarray(rows, {str(source.dtype)!r}) if that is what you want"
         )
     blocks = block.iter_blocks() if isinstance(block, Array) else _slices(block)
     return block.shape[0], (np.asarray(part, source.dtype, order="C") for part in blocks)
+
+
+def _numbers(rows: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """What a list holds; whole numbers that do not fit are refused, as NumPy does."""
+    block = np.asarray(rows)
+    if block.dtype.kind in "iu" and dtype.kind in "iu" and not hasattr(rows, "dtype"):
+        return np.asarray(rows, dtype)
+    return block
 
 
 def _slices(block: np.ndarray[Any, Any]) -> Iterable[Any]:

@@ -25,6 +25,8 @@ _CHOICES = {
     "on_error": ("raise", "skip", "fill"),
 }
 _SWITCHES = ("progress", "drop", "lock")
+_ON = ("1", "true", "yes", "on")
+_OFF = ("0", "false", "no", "off")
 _within: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
     "oocarray_options", default=MappingProxyType({})
 )
@@ -52,8 +54,6 @@ class options:
     durability : {"none", "process", "machine"}, optional
         What has happened to a new file when its run returns: nothing but a rename; or its
         bytes and its name are on the disk ("process" and "machine"). Default: none.
-    scratch : path-like, optional
-        Folder for intermediate files. Default: that of the output.
     progress : bool, optional
         Show progress. Default: for runs that last, a bar on a terminal and lines elsewhere.
     drop : bool, optional
@@ -257,25 +257,26 @@ def _value(name: str, value: Any) -> Any:
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ValueError(f"{name}={value!r} is none of {', '.join(_CHOICES[name])}")
     if name in _SWITCHES:
-        if isinstance(value, str):
-            return value.lower() not in ("0", "false", "no", "off")
-        return bool(value)
+        return _switch(name, value)
     if name == "tuning":
         return _tuning(value)
     if name == "fill_value" and isinstance(value, str):
         return _number(value)
-    return os.fspath(value) if name == "scratch" else value
+    return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in _ON or text in _OFF:
+        return text in _ON
+    raise ValueError(f"{name}={value!r} is none of {', '.join((*_ON, *_OFF))}")
 
 
 def _tuning(value: Any) -> Tuning | None:
     """What is kept ("on", which is None), the defaults ("off"), or a record."""
     if isinstance(value, Tuning):
         return value
-    if isinstance(value, bool):
-        return None if value else DEFAULT
-    if str(value).lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-        return None if str(value).lower() in ("1", "true", "yes", "on") else DEFAULT
-    raise ValueError(f"tuning={value!r} is neither 'on' nor 'off'")
+    return None if _switch("tuning", value) else DEFAULT
 
 
 def _number(text: str) -> int | float | complex:

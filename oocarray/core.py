@@ -137,7 +137,7 @@ class Array(Stored, Reductions):
             The result would not fit the memory budget.
         """
         chosen = merged(options)
-        if not wait:
+        if wait is not True:
             from .futures import start
 
             return start(self._where(), lambda: self._computed(chosen))
@@ -210,7 +210,8 @@ class Array(Stored, Reductions):
         Returns
         -------
         BlockTrial
-            With shape, dtype, seconds, bytes_read, bytes_made, and the block itself.
+            With shape, dtype, seconds, bytes_read, bytes_made, and the block itself. The
+            seconds are those to read what it is made of, call its functions, and copy it.
 
         Examples
         --------

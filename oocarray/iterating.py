@@ -10,7 +10,7 @@ import os
 import queue
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,14 +19,14 @@ import numpy as np
 from .backends.blocks import BlockMaker, Made
 from .backends.learning import learn_dtypes
 from .backends.mapped import evaluate
-from .backends.settling import settle_keywords
+from .backends.settling import Settling
 from .batching import Pick, permutation, windows
-from .errors import BudgetError
-from .lazy.expr import MemoryNode, Node, ReduceNode
+from .errors import BudgetError, PlanError
+from .lazy.expr import MemoryNode, Node, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .ordering import Order, laid_out, row_bytes
 from .plan import Options
-from .runtime.limits import default_memory
+from .runtime.limits import memory_of
 from .units import format_bytes
 
 __all__ = ["BlockIterator"]
@@ -58,6 +58,15 @@ class BlockIterator(Iterator[Block]):
                 "how many rows the blocks have is known only to their function; give map_blocks "
                 "the sizes in chunks="
             )
+        if options.on_error != "raise" and not isinstance(node, (StoredNode, MemoryNode)):
+            raise PlanError(
+                f'on_error="{options.on_error}" is for runs; iter_blocks() hands out what the '
+                "functions return: store() the array with it, and go through what was stored"
+            )
+        rows = max(int(node.shape[0]), 1)
+        if order.batch is not None and order.batch > rows:
+            # One row more than there is never fills.
+            order = replace(order, batch=rows + order.drop_last)
         self._order, self._options = order, options
         self._node, self._parts = laid_out(node, order, options.memory)
         self._pid = os.getpid()
@@ -172,12 +181,14 @@ class _Making:
 def _items(node: Node, parts: list[Pick], order: Order, options: Options) -> Iterator[Block]:
     if not parts:
         return
+    settling = Settling(options)
+    node = settling(node)
     learn_dtypes(node, options)
-    settle_keywords(node, options)
+    settling.hand_back()
     if isinstance(node, ReduceNode):
         (result,) = evaluate([Root(node)], options)
         node = MemoryNode(result, node.chunks)
-    memory = default_memory() if options.memory is None else options.memory
+    memory = memory_of(options)
     threads = options.workers or 1
     with BlockMaker(node, options, memory=memory, threads=threads) as maker:
         row = row_bytes(node)

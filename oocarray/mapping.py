@@ -1,4 +1,4 @@
-"""`map_blocks` and `update_blocks`: a function on blocks, as asked; it runs nothing itself."""
+"""`map_blocks`: a function on blocks, as asked; it runs nothing itself."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from .config import merged
 from .core import Array, node_of
-from .errors import DtypeError, OverlapError
+from .errors import DtypeError
 from .kernels.decorator import Kernel
 from .lazy.blockmap import MapPlan, Operand, plan_apart, plan_map, wants
 from .lazy.combined import Combined
-from .lazy.expr import MapNode, Node, PickNode, ReduceNode, StoredNode, cut_of
-from .lazy.graph import Root
-from .opening import from_array
+from .lazy.expr import MapNode, Node, PickNode, ReduceNode, cut_of
 
-__all__ = ["map_blocks", "update_blocks"]
+__all__ = ["MapBlocks", "map_blocks", "name_of"]
 
 _FORMS = ("block", "out", "udf")
 
 
-class _MapBlocks:
+class MapBlocks:
     """What `map_blocks` is: a function, with `options` for what is not the function's business."""
 
     __slots__ = ("_combine", "_form", "_nout", "_splittable")
@@ -45,7 +42,7 @@ class _MapBlocks:
         form: str | None = None,
         combine: Callable[..., Any] | None = None,
         splittable: bool = False,
-    ) -> _MapBlocks:
+    ) -> MapBlocks:
         """Return a `map_blocks` that calls functions in another way.
 
         Parameters
@@ -89,7 +86,7 @@ class _MapBlocks:
                 "combine= and splittable=True exclude each other: a function of whole blocks is "
                 "not elementwise"
             )
-        return _MapBlocks(nout, form, combine, splittable)
+        return MapBlocks(nout, form, combine, splittable)
 
     def __call__(
         self,
@@ -155,7 +152,7 @@ class _MapBlocks:
         >>> map_blocks(lambda block, k: block * k, x, 10).compute()
         array([ 0., 10., 20., 30., 40., 50.])
         """
-        node = self._node(
+        node = self.node(
             func, args, kwargs, name or token, dtype, meta, chunks, drop_axis, new_axis
         )
         outputs = (
@@ -167,7 +164,7 @@ class _MapBlocks:
         )
         return arrays[0] if self._nout == 1 else arrays
 
-    def _node(
+    def node(
         self,
         func: Callable[..., Any],
         args: tuple[Any, ...],
@@ -205,7 +202,7 @@ class _MapBlocks:
             dtypes=_dtypes(dtype, meta, self._nout),
             nout=self._nout,
             form=form,
-            name=name or _name(func),
+            name=name or name_of(func),
             wants=wanted,
             apart=apart,
             splittable=self._splittable,
@@ -226,80 +223,7 @@ class _MapBlocks:
             )
 
 
-map_blocks = _MapBlocks()
-
-
-def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> None:
-    """Change a stored array in place, block by block, in parallel; at once.
-
-    Parameters
-    ----------
-    func : callable or kernel
-        Called as ``func(block, *args, **kwargs)``; changes `block`, returns None.
-    x : Array
-        Stored, open with mode ``"r+"`` (or a writable `numpy.memmap`).
-    *args
-        As of `map_blocks`: other arrays are cut as `x` is.
-    **kwargs
-        Passed on to `func`.
-
-    Raises
-    ------
-    OverlapError
-        Another argument shares bytes with `x` in other blocks; nothing was changed.
-    TornBlockError
-        A worker died: names the blocks that may be half changed.
-    NotImplementedError
-        A durability other than "none", which needs a journal.
-
-    Notes
-    -----
-    Options come from `oocarray.options`. With ``durability="none"`` an interrupted update
-    leaves some blocks changed and others not.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> from oocarray import create
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     x = create(os.path.join(folder, "x.npy"), 4, "f8", fill_value=1)
-    ...     def double(block, factor):
-    ...         block *= factor
-    ...     update_blocks(double, x, 2)
-    ...     x.compute().tolist()
-    [2.0, 2.0, 2.0, 2.0]
-    """
-    options = merged({})
-    if not callable(func):
-        raise TypeError(f"First argument must be callable function, not {type(func).__name__}")
-    array = x if isinstance(x, Array) else from_array(x)
-    node = array.node
-    if not isinstance(node, StoredNode):
-        raise TypeError(f"update_blocks changes an array in a file; {array!r} is not stored")
-    if not array.writable:
-        raise PermissionError(
-            13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
-        )
-    if options.durability != "none":
-        raise NotImplementedError(
-            f"durability={options.durability!r} for an update in place needs a journal, which "
-            'this version does not have; use durability="none", or map_blocks into a new file'
-        )
-    if wants(func, "block_info"):
-        kwargs.setdefault("block_info", None)
-    call = _MapBlocks(form="out")._node(
-        func, (array, *args), kwargs, None, node.source.dtype, None, None, None, None
-    )
-    call.kwargs = {key: value for key, value in call.kwargs.items() if key != "block_info"}
-    call.form = "update"
-    if call.shape != array.shape:
-        raise OverlapError(
-            f"{call.name}: blocks of shape {array.shape} would be changed once for each block of "
-            f"the larger shape {call.shape} of another argument"
-        )
-    from .backends import mapped
-
-    mapped.evaluate([Root(call, node.source, in_place=True)], options)
+map_blocks = MapBlocks()
 
 
 def _dtypes(dtype: Any, meta: Any, nout: int) -> tuple[np.dtype[Any], ...] | None:
@@ -327,7 +251,7 @@ def _combined(
     node: MapNode | PickNode, axes: tuple[int, ...], combine: Callable[..., Any]
 ) -> ReduceNode:
     """Join what the function made of the blocks along dropped axes."""
-    make = functools.partial(Combined, axes=axes, function=combine, name=_name(combine))
+    make = functools.partial(Combined, axes=axes, function=combine, name=name_of(combine))
     kept = [axis for axis in range(len(node.chunks)) if axis not in axes]
     shape = tuple(node.shape[axis] for axis in kept)
     chunks = tuple(node.chunks[axis] for axis in kept)
@@ -335,6 +259,6 @@ def _combined(
     return ReduceNode(node, make, shape, call.name, chunks)
 
 
-def _name(func: Callable[..., Any]) -> str:
+def name_of(func: Callable[..., Any]) -> str:
     inner = func.func if isinstance(func, functools.partial) else func
     return getattr(inner, "__name__", type(inner).__name__)

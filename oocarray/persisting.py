@@ -16,7 +16,7 @@ from .errors import BudgetError
 from .lazy.expr import KeptNode, Node, ReduceNode
 from .lazy.graph import Root
 from .opening import from_array
-from .runtime.limits import default_memory
+from .runtime.limits import memory_of
 from .runtime.shared import Shared, share
 from .units import format_bytes
 
@@ -67,17 +67,16 @@ def persist(*arrays: Any, **options: Any) -> tuple[Array, ...]:
                 f"{array!r} has blocks of unknown size; give map_blocks the sizes in chunks=, or "
                 "compute() it"
             )
-    memory = default_memory() if chosen.memory is None else chosen.memory
+    memory = memory_of(chosen)
     needed = sum(array.nbytes for array in new)
     if needed > memory:
         raise BudgetError(
             f"what is to be kept has {format_bytes(needed)}, the memory budget is "
             f"{format_bytes(memory)}; set memory= to more, or store() it into a file"
         )
-    places = [None if _small(array.node) else Shared(array.shape, array.dtype) for array in new]
-    for place in places:
-        if place is not None:
-            place.last()
+    places = [
+        None if _small(array.node) else _lasting(Shared(array.shape, array.dtype)) for array in new
+    ]
     roots = [
         Root(array.node, None if place is None else place.strided)
         for array, place in zip(new, places, strict=True)
@@ -91,7 +90,7 @@ def persist(*arrays: Any, **options: Any) -> tuple[Array, ...]:
         )
         raise
     kept = {
-        id(array): _kept(array.node, _lasting(next(results)) if place is None else place)
+        id(array): _kept(array.node, _finished(next(results)) if place is None else place)
         for array, place in zip(new, places, strict=True)
     }
     return tuple(kept.get(id(array), array) for array in found)
@@ -102,9 +101,12 @@ def _small(node: Node) -> bool:
     return isinstance(node, ReduceNode)
 
 
-def _lasting(result: Any) -> Shared:
-    shared = share(np.asarray(result))
-    shared.last()
+def _finished(result: Any) -> Shared:
+    return _lasting(share(np.asarray(result)))
+
+
+def _lasting(shared: Shared) -> Shared:
+    shared.last()  # from now on its descriptor is closed with it
     return shared
 
 

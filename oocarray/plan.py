@@ -58,8 +58,6 @@ class Options:
     scheduler: Any = "processes"
     """``"processes"``, ``"threads"``, ``"serial"`` or a client of dask.distributed."""
     durability: Durability = "none"
-    scratch: str | None = None
-    """Folder for intermediate files; None: that of the output."""
     progress: bool | None = None
     """None: a bar where there is a terminal, log lines elsewhere, for runs that last."""
     drop: bool | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from .appending import extended, rows_of
 from .config import merged
 from .errors import ClosedError, InputChangedError
+from .grid import Chunks
 from .lazy.expr import KeptNode, MapNode, MemoryNode, Node, ReduceNode, StoredNode
 from .lazy.regrid import regrid
 from .pages.mapping import Window
@@ -21,6 +22,7 @@ from .storage.growing import check_growable, grow
 from .storage.layout import Strided
 from .storage.memmaps import as_memmap
 from .storage.retyped import retyped
+from .storage.strides import expand_index
 
 if TYPE_CHECKING:
     from .core import Array
@@ -133,7 +135,9 @@ class Stored:
     def _retyped(self, dtype: Any) -> Array:
         node = self.node
         if isinstance(node, MemoryNode):
-            return self._derived(MemoryNode(node.array.view(dtype)))
+            view = node.array.view(dtype)
+            chunks = _scaled(node.set_chunks, node.array.itemsize, view.itemsize)
+            return self._derived(MemoryNode(view, chunks))
         if not isinstance(node, StoredNode):
             wanted = np.dtype(dtype)
             raise TypeError(
@@ -143,7 +147,8 @@ class Stored:
                 "size differs"
             )
         source = retyped(node.source, dtype)
-        return self._derived(replace(node, source=source, set_chunks=_scaled(node, source)))
+        chunks = _scaled(node.set_chunks, node.source.itemsize, source.itemsize)
+        return self._derived(replace(node, source=source, set_chunks=chunks))
 
     def read(self) -> np.ndarray[Any, Any]:
         """Return a copy of all of it, in memory."""
@@ -270,7 +275,13 @@ class Stored:
         self.close()
 
     def __getitem__(self, key: Any) -> Array:
-        """A field of a structured array, or a part of a stored array by ints and slices: a view."""
+        """A field of a structured array, or a part by ints and slices of what is not computed."""
+        if isinstance(self.node, MemoryNode):
+            if not isinstance(key, str):
+                key = tuple(
+                    expand_index(key if isinstance(key, tuple) else (key,), len(self.node.shape))
+                )
+            return self._derived(MemoryNode(np.asarray(self.node.array[key])))
         source, node = self._stored("indexing"), self._node
         assert isinstance(node, StoredNode)
         if isinstance(key, str):
@@ -302,12 +313,11 @@ class Stored:
         return type(self)(regrid(node, chunks), self._mode)  # type: ignore[return-value]
 
 
-def _scaled(node: StoredNode, source: Strided) -> Any:
-    """The blocks of a node in elements of another size; None where they would cut elements."""
-    chunks = node.set_chunks
-    if chunks is None or source.itemsize == node.source.itemsize:
+def _scaled(chunks: Chunks | None, before: int, after: int) -> Chunks | None:
+    """Blocks in elements of another size, in bytes; None where they would cut elements."""
+    if chunks is None or before == after:
         return chunks
-    sizes = [size * node.source.itemsize for size in chunks[-1]]
-    if any(size % source.itemsize for size in sizes):
+    sizes = [size * before for size in chunks[-1]]
+    if any(size % after for size in sizes):
         return None
-    return (*chunks[:-1], tuple(size // source.itemsize for size in sizes))
+    return (*chunks[:-1], tuple(size // after for size in sizes))

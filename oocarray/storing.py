@@ -133,6 +133,8 @@ def _now_or_later(
 ) -> Any:
     """Compute with the options that are in force now, here or in a thread."""
     options = merged(given)
+    if not isinstance(wait, bool):
+        raise TypeError(f"wait={wait!r} is neither True nor False")
     if wait:
         return finish(_compute(args, options))
     from .futures import start

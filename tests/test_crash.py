@@ -596,8 +596,10 @@ def leaves_a_child_and_dies(block, flag, block_id=None):
     if block_id == (3,) and not os.path.exists(flag):
         # Python does not know of it: it keeps a copy of everything that is open.
         if ctypes.CDLL(None).fork() == 0:
-            ctypes.CDLL(None).sleep(20)
+            Path(flag + "-child").write_text(str(os.getpid()))
+            ctypes.CDLL(None).sleep(60)
             os._exit(0)
+        until(lambda: os.path.exists(flag + "-child"))
         die_once("SIGKILL", flag)
     return block + 1
 
@@ -606,8 +608,9 @@ def test_the_end_of_a_worker_is_seen_though_its_channel_stays_open(deaths, tmp_p
     began = time.monotonic()
     y = oo.map_blocks(leaves_a_child_and_dies, numbers(12), str(tmp_path / "flag"), dtype="f8")
     assert np.array_equal(y.compute(), np.arange(12.0 * SIZE) + 1)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert len(deaths()) == 1
+    os.kill(int((tmp_path / "flag-child").read_text()), signal.SIGKILL)
 
 
 # Workers that cannot be started

@@ -310,3 +310,11 @@ def test_several_programs_append(tmp_path):
     assert found.shape == (60, 3, 2)
     assert np.array_equal(found.min((1, 2)), found.max((1, 2)))
     assert np.bincount(found[:, 0, 0]).tolist() == [20, 20, 20]
+
+
+def test_whole_numbers_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((2, 1), "i1"))
+    with pytest.raises(OverflowError, match="300"):
+        oo.open(path, "a").append([[300]])
+    assert np.load(path).shape == (2, 1)

@@ -137,6 +137,28 @@ def test_progress_never_goes_back(x):
     assert future.progress.stages == 2
 
 
+def test_progress_is_that_of_the_whole(x, gate):
+    seen = []
+
+    def look(block):
+        gate(block)
+        seen.append(future.progress)
+        return block
+
+    def add(block, k):
+        seen.append(future.progress)
+        return block + k[0, 0]
+
+    keyword = x.map_blocks(look, dtype="f8")
+    future = x.map_blocks(add, dtype="f8", k=keyword).compute(wait=False, scheduler="serial")
+    gate.opened.set()
+    future.result(PATIENCE)
+    # Twenty blocks of the keyword are no part of it.
+    assert [(step.share, step.label) for step in seen[:20]] == [(0.0, "")] * 20
+    assert (seen[20].share, seen[20].label) == (0.0, "add")
+    assert (future.progress.share, future.progress.of_items) == (1.0, 20)
+
+
 def test_failed_blocks(x):
     def fail(block):
         if block[0, 0] in (30, 70):

@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 import oocarray as oo
+from oocarray.backends.blocks import BlockMaker
 from oocarray.batching import permutation, picks, share
+from oocarray.plan import Options
+from oocarray.runtime.engine import Engine
 
 ROWS, COLUMNS = 10_007, 6
 
@@ -353,3 +356,34 @@ def test_memory_and_page_cache(tmp_path, how):
     assert int(most) < (48 + 40) << 20
     if cached != "None":
         assert int(cached) < nbytes // 4
+
+
+@pytest.mark.parametrize("shuffle", [None, 3])
+def test_a_batch_of_more_rows_than_there_are(shuffle, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(20.0))
+    x = oo.open(tmp_path / "x.npy", chunks=5)
+    (batch,) = x.iter_blocks(batch=10**12, shuffle=shuffle)
+    assert sorted(batch) == list(range(20))
+    assert list(x.iter_blocks(batch=10**12, shuffle=shuffle, drop_last=True)) == []
+
+
+def test_failing_blocks_are_not_passed_over(tmp_path):
+    y = oo.from_array(np.ones(4), chunks=2).map_blocks(lambda block: block / 0, dtype="f8")
+    with oo.options(on_error="skip"), pytest.raises(oo.PlanError, match="store"):
+        list(y.iter_blocks())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_pages_of_a_block_are_let_go_whatever_ends_it(npy, monkeypatch, error):
+    def stop(block):
+        raise error
+
+    retired = []
+    real = Engine.retire
+    monkeypatch.setattr(
+        Engine, "retire", lambda self, prepared: retired.append(1) or real(self, prepared)
+    )
+    x = oo.open(npy((6, 8)), chunks=2).map_blocks(stop, dtype="f8")
+    with BlockMaker(x.node, Options(progress=False)) as maker, pytest.raises(error):
+        maker.make(1)
+    assert retired == [1]

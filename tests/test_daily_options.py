@@ -15,6 +15,7 @@ import pytest
 
 import oocarray as oo
 from oocarray.config import current
+from oocarray.pages.tuning import DEFAULT
 
 DOCS = Path(__file__).parents[1] / "docs" / "daily.md"
 
@@ -83,7 +84,6 @@ VARIABLES = {
     "workers": ("3", 3),
     "scheduler": ("threads", "threads"),
     "durability": ("machine", "machine"),
-    "scratch": ("/var/tmp", "/var/tmp"),
     "progress": ("no", False),
     "drop": ("1", True),
     "on_error": ("fill", "fill"),
@@ -163,3 +163,19 @@ def test_the_library_installs_no_handlers():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("[] 0 True []\n", "")
+
+
+@pytest.mark.parametrize("name", ["drop", "lock", "progress", "tuning"])
+def test_a_switch_knows_its_words_only(monkeypatch, name):
+    variable = f"OOCARRAY_{name.upper()}"
+    for word in ("flase", "ja", "2"):
+        monkeypatch.setenv(variable, word)
+        with pytest.raises(ValueError, match=rf"{name}='{word}' is none of 1, true, yes, on, 0, f"):
+            oo.options.get()
+    monkeypatch.delenv(variable)
+    for on, off in zip((True, 1, "1", "Yes", "on"), (False, 0, "0", "No", "off"), strict=True):
+        with oo.options(**{name: on}):
+            yes = oo.options.get(name)
+        with oo.options(**{name: off}):
+            no = oo.options.get(name)
+        assert (yes, no) == ((None, DEFAULT) if name == "tuning" else (True, False))

@@ -82,6 +82,13 @@ def test_blocks_follow_where_they_can(path):
     assert oo.from_array(np.arange(4, dtype="<u2")).view("u1").compute().tolist()[:3] == [0, 0, 1]
 
 
+def test_blocks_follow_in_memory_too():
+    x = oo.from_array(np.arange(8, dtype="<u4"), chunks=2)
+    assert x.view("u1").chunks == ((8, 8, 8, 8),)
+    assert x.view("u8").chunks == ((1, 1, 1, 1),)
+    assert oo.from_array(np.arange(6, dtype="<u4"), chunks=3).view("u8").chunks == ((3,),)
+
+
 def test_what_is_refused(path):
     x = oo.open(path)
     with pytest.raises(ValueError, match=r"shape \(6, 8\) of uint32 cannot be seen as \|V5"):
@@ -114,3 +121,20 @@ def test_a_closed_array_and_what_was_made_of_it(path):
             use()
     assert "closed" in repr(x)
     assert os.path.exists(path)
+
+
+def test_bytes_that_no_bool_has_count_once(tmp_path):
+    x = np.arange(256, dtype="u1")
+    np.save(tmp_path / "x.npy", x)
+    v, n = oo.open(tmp_path / "x.npy").view("bool"), x.astype(bool)
+    found = oo.compute(v.sum(), v.mean(), v.std(), v.argmax(), v.max(), v.any(axis=0))
+    assert found == (n.sum(), n.mean(), n.std(), n.argmax(), n.max(), n.any())
+
+
+def test_arrays_in_memory_are_indexed():
+    x = np.arange(12.0).reshape(3, 4)
+    array = oo.from_array(x)
+    assert (array[1:, ::2].compute() == x[1:, ::2]).all()
+    assert array[-1, 2].compute() == x[-1, 2]
+    with pytest.raises(IndexError, match="without a copy"):
+        array[[0, 1]]

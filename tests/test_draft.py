@@ -237,6 +237,33 @@ def test_a_file_system_without_links(tmp_path, overwrite, monkeypatch):
     assert os.listdir(tmp_path) == ["x.bin"]
 
 
+def test_a_copy_that_cannot_be_begun_gives_its_own_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(drafts.os, "link", failing(errno.EPERM)(os.link))
+    draft = Draft.create(tmp_path / "x.bin", 10)
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionError, match="any user may replace files"):
+        draft.publish()
+    assert draft.fd == -1
+
+
+def test_a_close_that_fails_leaves_nothing_else_open(tmp_path, monkeypatch):
+    draft = Draft.create(tmp_path / "x.bin", 10)
+    real = os.close
+
+    def close(fd):
+        failed = fd == mine
+        real(fd)
+        if failed:
+            raise OSError(errno.EIO, "lost")
+
+    mine = draft.fd
+    with monkeypatch.context() as patch:
+        patch.setattr(drafts.os, "close", close)
+        with pytest.raises(OSError, match="lost"):
+            draft.discard()
+    draft.discard()  # nothing is closed a second time
+
+
 def test_links_and_folders_are_never_overwritten(tmp_path, kind):
     (tmp_path / "data.bin").write_bytes(b"data")
     (tmp_path / "link.bin").symlink_to("data.bin")

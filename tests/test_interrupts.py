@@ -233,6 +233,30 @@ def test_sigterm_is_as_ctrl_c_and_then_ends_the_process(program, named):
     assert running.left == []
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    ['x.map_blocks(slow, dtype="f8")', "x.map_blocks(slow)"],
+    ids=["a run", "a call that shows the dtype"],
+)
+def test_sigterm_in_what_a_run_needs_first_removes_its_file(program, keyword):
+    text = f"""
+        def slow(block):
+            open(f"started-{{os.getpid()}}", "w").close()
+            open(f"started-too-{{os.getpid()}}", "w").close()
+            time.sleep(0.3)
+            return block
+        def add(block, k):
+            return block + k.sum()
+        x.map_blocks(add, dtype="f8", k={keyword}).store("out/y.npy")
+    """
+    running = program(NAMED + textwrap.dedent(text)).busy()
+    assert [name for name in running.left if "part" in name] != []
+    running.send(signal.SIGTERM)
+    running.end(60)
+    assert (running.process.returncode, running.err) == (-signal.SIGTERM, "")
+    until(lambda: not running.left, 2)
+
+
 def test_a_second_sigterm_ends_it_at_once(program):
     running = program(storing("sleep")).busy()
     running.send(signal.SIGTERM)

@@ -172,7 +172,7 @@ def test_kernels_may_fail_too(anywhere):
 
 
 def test_the_whole_list_is_in_the_log_and_in_the_event(anywhere, caplog, monkeypatch):
-    caplog.set_level(logging.INFO, "oocarray")
+    caplog.set_level(logging.DEBUG, "oocarray")
     seen = []
     real = runs._Coordinator.tell
     monkeypatch.setattr(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -9,8 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -19,8 +23,10 @@ from oocarray.errors import TruncatedFileError
 from oocarray.grid import Grid
 from oocarray.plan import Access, Blocks, Gather, Stage, Task
 from oocarray.program import Call, Input, Operand, Program
-from oocarray.runtime.carry import pack
-from oocarray.runtime.interrupts import Interrupts
+from oocarray.runtime.carry import _Packer, pack
+from oocarray.runtime.causes import GARBLED, UNFORESEEN, Causes
+from oocarray.runtime.files import _close, copy, open_all
+from oocarray.runtime.interrupts import Interrupts, Terminated, ends_by_sigterm, terminate
 from oocarray.runtime.job import Answer, Died, Job
 from oocarray.runtime.pool import SerialPool, ThreadPool
 from oocarray.runtime.processes import ProcessPool
@@ -273,6 +279,33 @@ def test_waiting_for_nothing_comes_back(bench):
     assert time.monotonic() - began < 5
 
 
+def test_what_a_pool_says_of_itself(bench):
+    assert (bench.pool.alive, bench.pool.given_up) == (True, 0)
+    bench.begin(lambda block, block_id=None: block)
+    # The server, and two workers.
+    assert len(set(bench.pool.pids)) == (3 if bench.pool.separate else 0)
+    bench.pool.finish()
+
+
+def test_a_worker_that_cannot_listen_ends_and_says_why(bench):
+    if not bench.pool.separate:
+        pytest.skip("it has no channel")
+    bench.begin(lambda block, block_id=None: block)
+    bench.pool._workers[0].send(())
+    died: list[Any] = []
+    limit = time.monotonic() + 60
+    while not died and time.monotonic() < limit:
+        died = [found for found in bench.pool.wait(0.1) if isinstance(found, Died)]
+    assert os.waitstatus_to_exitcode(died[0].status) == UNFORESEEN
+    assert "IndexError" in died[0].said
+    bench.pool.finish()
+
+
+def test_only_codes_of_ours_have_causes():
+    assert [Causes(()).of(f"exit code {code}") for code in (0, 1, 2, 3)] == [""] * 4
+    assert "ulimit -n" in Causes(()).of(f"exit code {GARBLED}")
+
+
 @pytest.mark.parametrize("size", [0, 257])
 def test_a_pool_has_a_number_of_workers_that_can_be(size):
     with pytest.raises(ValueError, match=f"workers={size}: a pool has 1 to 256 workers"):
@@ -298,6 +331,54 @@ def test_ctrl_c_is_held_back_once():
         os.kill(os.getpid(), signal.SIGINT)
     assert not interrupts.came
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_the_user_sends_by_value_stays_so():
+    module = sys.modules[__name__ + "_typed"] = ModuleType(__name__ + "_typed")
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        packer = _Packer(io.BytesIO(), lambda array: None)
+        packer._look_at(module.__name__)
+        packer.forget()
+        assert module.__name__ in cloudpickle.list_registry_pickle_by_value()
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+        del sys.modules[module.__name__]
+
+
+def test_descriptors_are_closed_when_a_later_one_cannot_be_had():
+    def opening(number: int) -> int:
+        if number == 3:
+            raise OSError(errno.EMFILE, "too many")
+        return copy(0) if number % 2 else os.dup(0)
+
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="too many"):
+        open_all(opening, ((number,) for number in range(5)))
+    assert os.listdir("/proc/self/fd") == before
+    made = open_all(opening, ((number,) for number in range(3)))
+    assert len(set(made)) == 3
+    for fd in made:
+        _close(fd)
+
+
+def test_sigterm_is_held_back_also_where_the_program_catches_it():
+    @ends_by_sigterm
+    def run(after: list[str]) -> None:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGTERM)
+            after.append("not at once")
+            interrupts.check()
+
+    after: list[str] = []
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with pytest.raises(Terminated):
+            run(after)
+        assert signal.getsignal(signal.SIGTERM) is terminate
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert after == ["not at once"]
 
 
 def test_a_sigint_handler_of_the_program_stays_in_force():

@@ -520,8 +520,9 @@ def test_kept_output_blocks_are_told_of_and_stay_safe(tmp_path):
     x = oo.create(tmp_path / "x.npy", 4 << 20, "f8", fill_value=3)
     x = oo.open(tmp_path / "x.npy", chunks=1 << 19)
     lazy = oo.map_blocks.options(form="out")(keeps, x, dtype="f8")
-    with pytest.warns(UserWarning, match="keeps its output blocks"):
+    with pytest.warns(UserWarning, match="keeps its output blocks") as told:
         lazy.store(tmp_path / "y.npy", memory="48 MiB")
+    assert {warning.filename for warning in told if "keeps" in str(warning.message)} == {__file__}
     assert (np.load(tmp_path / "y.npy", mmap_mode="r") == 3).all()
     pools.close_pools()
 

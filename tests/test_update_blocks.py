@@ -537,3 +537,17 @@ def test_nothing_is_left_open(npy: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     from oocarray.runtime.pools import close_pools
 
     close_pools()
+
+
+@pytest.mark.parametrize("words", [{"scheduler": "threads"}, {"factor": 2}])
+def test_arguments_that_the_function_does_not_take_change_nothing(words, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(8))
+
+    def change(block, block_id=None):
+        block += 1
+
+    name = next(iter(words))
+    advice = r"oo\.options\(scheduler=" if name == "scheduler" else "unexpected keyword"
+    with pytest.raises(TypeError, match=advice):
+        oo.update_blocks(change, oo.open(tmp_path / "x.npy", "r+"), **words)
+    assert not np.load(tmp_path / "x.npy").any()

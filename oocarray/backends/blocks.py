@@ -19,7 +19,7 @@ from ..pages.residency import FOLIO
 from ..plan import Options, Plan, Task
 from ..program import Program
 from ..runtime.engine import Engine, Prepared
-from ..runtime.files import Files
+from ..runtime.files import Files, open_all
 from ..runtime.job import Job
 from ..runtime.leaving import CacheBefore, Drop
 from ..runtime.loop import add_place
@@ -105,13 +105,14 @@ class BlockMaker:
         engine = self._idle.get()
         try:
             prepared = engine.prefetch(Task(0, number, 1))
-            if prepared.error is not None:
-                raise prepared.error
             coords = self.grid.coords(number)
             try:
+                if prepared.error is not None:
+                    raise prepared.error
                 return Made(engine.value(coords), prepared, engine)
-            except Exception as error:
-                add_place(error, coords, self.grid)
+            except BaseException as error:
+                if error is not prepared.error:
+                    add_place(error, coords, self.grid)
                 # The exception's frames hold views of the pages.
                 engine.retire(prepared)
                 raise
@@ -145,10 +146,8 @@ class BlockMaker:
 
     def _engine(self, program: Program) -> Engine:
         keys = self._files.keys
-        fds = [
-            (key, os.dup(fd), writable)
-            for (key, writable), fd in zip(keys, self._files.fds, strict=True)
-        ]
+        mine = open_all(os.dup, ((fd,) for fd in self._files.fds))
+        fds = [(key, fd, writable) for (key, writable), fd in zip(keys, mine, strict=True)]
         policy: Any = "stream" if self._stream else "resident"
         job = Job(0, self.stage, None, keys, policy, errstate=np.geterr())
         engine = Engine(job, Files(fds))

@@ -13,9 +13,9 @@ from ..grid import Coords, Grid
 from ..jit import Kernel
 from ..lazy.expr import MapNode, Node, PickNode, ReduceNode
 from ..plan import Options
-from ..runtime.limits import default_memory
+from ..runtime.limits import memory_of
 from .blocks import BlockMaker
-from .settling import settle_keywords
+from .settling import Settling
 
 __all__ = ["BlockTrial", "learn_dtypes", "try_block"]
 
@@ -29,7 +29,7 @@ class BlockTrial(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     seconds: float
-    """Time in the function."""
+    """To bring in what the block is made of, call its functions, and copy it."""
     bytes_read: int
     bytes_made: int
     block: Array
@@ -48,26 +48,32 @@ def learn_dtypes(node: Node, options: Options | None = None) -> None:
         Whatever the function raises.
     """
     options = Options(progress=False) if options is None else options
-    _learn(node, options, {})
+    _learn(node, options, {}, Settling(options))
 
 
-def _learn(node: Node, options: Options, first: dict[int, tuple[Any, ...]]) -> None:
+def _learn(
+    node: Node, options: Options, first: dict[int, tuple[Any, ...]], settling: Settling
+) -> None:
     """Learn what is not known; `first` holds the results of the calls made so far."""
     if isinstance(node, ReduceNode):
-        _learn(node.source, options, first)
+        _learn(node.source, options, first, settling)
     elif isinstance(node, PickNode):
-        _learn(node.call, options, first)
+        _learn(node.call, options, first, settling)
     elif isinstance(node, MapNode):
         for child in node.nodes:
-            _learn(child, options, first)
+            _learn(child, options, first, settling)
         if node.dtypes is None:
-            node.dtypes = _infer(node, options, first)
+            node.dtypes = _infer(node, options, first, settling)
 
 
 def try_block(node: Node, coords: Coords) -> BlockTrial:
     """Make one block of a node here and now."""
-    learn_dtypes(node)
-    with BlockMaker(node, Options(progress=False)) as maker:
+    options = Options(progress=False)
+    settling = Settling(options)
+    node = settling(node)
+    learn_dtypes(node, options)
+    settling.hand_back()
+    with BlockMaker(node, options) as maker:
         stage = maker.stage
         began = time.perf_counter()
         block = np.array(maker.make(maker.grid.number(coords)).block)
@@ -81,7 +87,7 @@ def try_block(node: Node, coords: Coords) -> BlockTrial:
 
 
 def _infer(
-    node: MapNode, options: Options, first: dict[int, tuple[Any, ...]]
+    node: MapNode, options: Options, first: dict[int, tuple[Any, ...]], settling: Settling
 ) -> tuple[np.dtype[Any], ...]:
     """Call the function on block 0 and look at what comes back."""
     if isinstance(node.function, Kernel) or node.form != "block":
@@ -89,7 +95,6 @@ def _infer(
         if not dtypes:
             raise DtypeError(f"{node.name} fills its output: without array arguments give dtype=")
         return (dtypes[0][0],) * node.nout
-    settle_keywords(node, options)
     trial = replace(
         node,
         args=tuple(_remembered(arg, first) for arg in node.args),
@@ -99,10 +104,11 @@ def _infer(
     coords = (0,) * len(node.chunks)
     if not Grid([[1] * len(sizes) for sizes in node.chunks]).size:
         raise PlanError(f"{node.name} has no block to learn its dtype from; give dtype=")
-    memory = default_memory() if options.memory is None else options.memory
+    memory = memory_of(options)
     try:
         # What there is to warn of is said in the run.
-        with np.errstate(all="ignore"), BlockMaker(trial, options, memory=memory) as maker:
+        settled = settling(trial)
+        with np.errstate(all="ignore"), BlockMaker(settled, options, memory=memory) as maker:
             returned = maker.make(maker.grid.number(coords)).block
     except _Seen as seen:
         returned = seen.args[0]

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..pages.residency import work_unit
 from ..plan import Options, Plan
 from ..runtime.interrupts import ends_by_sigterm
 from ..runtime.leaving import drop_of
-from ..runtime.limits import default_memory, default_workers, room
+from ..runtime.limits import default_workers, memory_of, room
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
@@ -28,7 +29,7 @@ from ..storage.draft import Draft
 from ..units import format_bytes, format_count, format_seconds
 from .codes import compile_plan, needs_kernels
 from .learning import learn_dtypes
-from .settling import settle_keywords
+from .settling import Settling
 from .tuned import tuned
 from .watching import watched
 
@@ -52,7 +53,7 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
         raise ValueError(
             f"scheduler={options.scheduler!r} is none of {', '.join(map(repr, _SCHEDULERS))}"
         )
-    memory = default_memory() if options.memory is None else options.memory
+    memory = memory_of(options)
     workers = default_workers() if options.workers is None else options.workers
     if workers < 1:
         raise ValueError(f"workers={workers}; at least 1 is needed")
@@ -114,11 +115,13 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
         New files that are targets: published when all is done, discarded otherwise.
     """
     watch, began = watched.get(), time.perf_counter()
+    whole = watch is not None and watch.enter()
     try:
         limits = limits_of(options, roots)
-        for root in roots:
-            settle_keywords(root.node, options)
+        settling = Settling(options)
+        roots = [replace(root, node=settling(root.node)) for root in roots]
         plan = plan_of(roots, limits, options)
+        settling.hand_back()
         _tell(plan, limits, options)
         if watch is not None:
             watch.check()
@@ -130,12 +133,14 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
             observers = default_observers(
                 limits.progress if watch is None else bool(limits.progress)
             )
-            if watch is not None:
+            if watch is not None and whole:
                 observers.append(watch)
             found = run_plan(plan, limits, pool, opened, observers)
         for draft in drafts:
             draft.publish(options.durability)
     finally:
+        if watch is not None:
+            watch.leave()
         for draft in drafts:
             draft.discard()
     _tell_end(plan, time.perf_counter() - began)

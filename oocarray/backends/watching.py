@@ -61,6 +61,8 @@ class Progress:
 class Watch:
     """An observer whose answers any thread may ask for.
 
+    It is to be told of whole runs only: what an argument of theirs takes is a run of its own.
+
     Attributes
     ----------
     stop : threading.Event
@@ -73,9 +75,21 @@ class Watch:
         self.stop = threading.Event()
         self.failed: dict[tuple[int, ...], str] = {}
         self._lock = threading.Lock()
+        self._runs = 0
         self._meter: Meter | None = None
         self._ended = 0
         self._most = 0.0
+
+    def enter(self) -> bool:
+        """Say that a run begins; return whether it is the whole, and not one within another."""
+        with self._lock:
+            self._runs += 1
+            return self._runs == 1
+
+    def leave(self) -> None:
+        """Say that a run has ended."""
+        with self._lock:
+            self._runs -= 1
 
     def __call__(self, event: Event) -> None:
         with self._lock:

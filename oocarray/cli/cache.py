@@ -6,7 +6,6 @@ Neither changes what is in a file.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -200,6 +199,7 @@ def warm(arguments: argparse.Namespace) -> dict[str, Any]:
     OSError
         The file cannot be opened or read.
     """
+    from ..pages import calls
     from ..pages.pagecache import count_pages, total
     from ..storage.files import open_regular
 
@@ -215,7 +215,8 @@ def warm(arguments: argparse.Namespace) -> dict[str, Any]:
             for pieces in batches(ranges):
                 for start, stop in pieces:
                     if stop - start < FOLIO:
-                        _announce(fd, start, stop)
+                        # The disk begins with it while those before it are waited for.
+                        calls.will_need(fd, start, stop - start)
                 for start, stop in pieces:
                     _bring_in(fd, start, stop)
                     advance(stop - start)
@@ -266,21 +267,12 @@ def batches(ranges: Ranges) -> Iterator[Ranges]:
         yield some
 
 
-def _announce(fd: int, start: int, stop: int) -> None:
-    """Let the disk begin with a small piece while those before it are waited for."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.posix_fadvise(fd, start, stop - start, os.POSIX_FADV_WILLNEED)
-
-
 def _bring_in(fd: int, start: int, stop: int) -> None:
     """Let the kernel cache a range: in its largest pieces and without a copy, if it is long."""
+    from ..pages.mapping import read_pages
+
     if stop - start < FOLIO or not _populated(fd, start, stop):
-        buffer = bytearray(min(stop - start, 8 << 20))
-        while start < stop:
-            count = os.preadv(fd, [memoryview(buffer)[: stop - start]], start)
-            if not count:
-                raise OSError(f"the file ended at byte {start} while it was read")
-            start += count
+        read_pages(fd, start, stop)
 
 
 def _populated(fd: int, start: int, stop: int) -> bool:

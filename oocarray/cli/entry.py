@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..runtime.interrupts import Terminated, terminate
 from . import cache, completion, demo, info, map, residency, stat, tune
 from .output import complain, sentence
 from .words import Formatter, Usage
@@ -32,6 +33,7 @@ COMMANDS = (
 )
 """Each adds one command to the parser and returns its own parser."""
 _INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
 
 _EPILOG = """\
 exit codes:
@@ -71,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all went well, 1 after an error, 130 after Ctrl-C. Wrong usage ends the process
-        with 2, SIGTERM with 143.
+        0 when all went well, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM. Wrong usage
+        ends the process with 2.
     """
     _let_any_name_be_printed()
     parser = make_parser()
@@ -86,12 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(_cannot_print())
     before = None
     with contextlib.suppress(ValueError):  # not in the main thread
-        # Whoever asks this process to end wants its temporary files gone too.
-        before = signal.signal(signal.SIGTERM, _end)
+        # Whoever asks this process to end wants its temporary files gone too. A run takes this
+        # handler over, to end between two messages.
+        before = signal.signal(signal.SIGTERM, terminate)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             return _run(arguments)
+    except Terminated:
+        return _TERMINATED
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
@@ -145,10 +150,6 @@ def _let_any_name_be_printed() -> None:
 
 def _warn(message: Warning | str, *details: Any, **more: Any) -> None:
     complain(str(message), "warning")
-
-
-def _end(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
 
 
 def make_parser() -> argparse.ArgumentParser:

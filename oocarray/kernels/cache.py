@@ -86,8 +86,12 @@ def write_entry(key: str, payload: bytes) -> None:
 
     Examples
     --------
-    >>> write_entry.__module__
-    'oocarray.kernels.cache'
+    >>> from unittest import mock
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with mock.patch.dict(os.environ, OOCARRAY_CACHE=folder):
+    ...         write_entry("key", b"machine code")
+    ...         read_entry("key")
+    b'machine code'
     """
     folder = cache_folder()
     if folder is None:

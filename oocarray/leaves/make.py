@@ -118,7 +118,7 @@ def _check(what: str, dtype: np.dtype) -> None:
     if dtype.kind not in "biufc" or dtype.char in "gG":
         raise DtypeError(
             f"{what} takes bool, int, float16 to float64 and complex, not {dtype}; "
-            "convert with .astype(...), or take one field"
+            "convert its blocks with oo.map_blocks, or take one field"
         )
 
 

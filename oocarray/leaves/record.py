@@ -148,6 +148,9 @@ class Reduction:
             raise AssertionError(
                 f"{block.dtype} block of shape {block.shape} for cuts {cuts} of {self.dtype}"
             )
+        if self.dtype.kind == "b" and block.size and block.view(np.uint8).max() > 1:
+            # A file, or a view of other bytes, may hold what no bool should: True, as in NumPy.
+            block = block.view(np.uint8) != 0
         turned = self.order == "F" and not (self.flat and self.kind.startswith("arg"))
         if not turned:
             return self._leaves(entry, block, cuts, origin, self.axes)

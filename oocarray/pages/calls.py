@@ -26,6 +26,7 @@ __all__ = [
     "PAGE",
     "POPULATE_READ",
     "POPULATE_WRITE",
+    "RANDOM",
     "SEQUENTIAL",
     "advise",
     "born",
@@ -47,6 +48,7 @@ __all__ = [
 PAGE = mmap.PAGESIZE
 
 # From <sys/mman.h> and <linux/fs.h>: the values are part of the kernel's interface.
+RANDOM = 1
 SEQUENTIAL = 2
 DONTNEED = 4
 HUGEPAGE = 14

@@ -49,11 +49,13 @@ def mapped_bytes(
 def hole_size(extents: Sequence[int], strides: Sequence[int], itemsize: int) -> int:
     """Bytes between two runs of a region from which on they are brought in one by one.
 
-    Holes of up to 64 KiB come along, unless that would more than double what is mapped.
+    Holes of up to 64 KiB come along, unless that would more than double what is mapped, or the
+    runs are so short that the kernel would map more around each of them than they are.
     """
     plain = math.prod(extents) * itemsize
     count, length = _runs(extents, strides, itemsize, WIDE)
-    return WIDE if count * length <= 2 * plain else PAGE
+    short = count > 1 and length < WIDE
+    return PAGE if short or count * length > 2 * plain else WIDE
 
 
 def _runs(

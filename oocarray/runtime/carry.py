@@ -73,8 +73,10 @@ class _Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
         if module is not None and not foreign and edited(module):
             foreign = True
             self.edited.append(name)
-        self._known[name] = module if foreign else None
-        if foreign:
+        # What the user has told cloudpickle himself is not ours to undo.
+        new = foreign and name not in cloudpickle.list_registry_pickle_by_value()
+        self._known[name] = module if new else None
+        if new:
             cloudpickle.register_pickle_by_value(module)
 
     def forget(self) -> None:

@@ -13,14 +13,24 @@ from ..pages.groups import memory_kills
 from ..storage.filekey import MEMORY, FileKey
 from ..units import format_bytes
 
-__all__ = ["Causes", "fatal_text"]
+__all__ = ["GARBLED", "MUTE", "UNFORESEEN", "Causes", "fatal_text"]
+
+# How a worker ends itself: codes that no function is likely to choose.
+GARBLED = 97
+"""A message came that it cannot read; where descriptors are lacking, they are missing in it."""
+MUTE = 98
+"""Its answer could not be sent."""
+UNFORESEEN = 99
+"""Something else went wrong while it listened; what, it has written to standard error."""
 
 _USUAL = {
     "SIGKILL": "a memory limit, or somebody's kill",
     "SIGBUS": "a file that was truncated while it was mapped, or a full disk",
     "SIGSEGV": "a store outside the block: try @oo.kernel(boundscheck=True)",
     "SIGABRT": "a library that called abort()",
-    "exit code 2": "too many open files (raise ulimit -n), or a message it could not read",
+    f"exit code {GARBLED}": "too many open files (raise ulimit -n), or a message it could not read",
+    f"exit code {MUTE}": "its channel to this process was closed",
+    f"exit code {UNFORESEEN}": "an error while it listened for work, said below",
 }
 _MOST_LINES = 24
 

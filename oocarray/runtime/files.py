@@ -10,7 +10,8 @@ import contextlib
 import errno
 import os
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..errors import TruncatedFileError
 from ..pages import calls
@@ -21,7 +22,7 @@ from ..storage.layout import FileKey
 from ..storage.room import free_room
 from ..units import format_bytes
 
-__all__ = ["Files", "KeptWindows", "copy", "reopen"]
+__all__ = ["Files", "KeptWindows", "copy", "open_all", "reopen"]
 
 FileId = tuple[int, int]
 
@@ -75,7 +76,8 @@ class KeptWindows:
         """Return a read-only window of the range, the kept one if there is one."""
         known = self._windows.pop((key, start, stop), None)
         if known is None:
-            known = os.dup(fd), Window(fd, start, stop)
+            fresh = Window(fd, start, stop)
+            known = os.dup(fd), fresh
             if tuning.advice == "hugepage":
                 known[1].advise(calls.HUGEPAGE)
         self._windows[key, start, stop] = known
@@ -246,6 +248,22 @@ def copy(fd: int) -> int:
 
 
 _copies: set[int] = set()
+
+
+def open_all(opening: Callable[..., int], each: Iterable[tuple[Any, ...]]) -> list[int]:
+    """Call `opening` with each tuple of arguments; if one fails, those opened are closed."""
+    with contextlib.ExitStack() as undo:
+        fds = []
+        for arguments in each:
+            fds.append(opening(*arguments))
+            undo.callback(_close, fds[-1])
+        undo.pop_all()
+    return fds
+
+
+def _close(fd: int) -> None:
+    _copies.discard(fd)
+    os.close(fd)
 
 
 def _forget() -> None:

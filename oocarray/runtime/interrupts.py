@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Interrupts", "Terminated", "ends_by_sigterm"]
+__all__ = ["Interrupts", "Terminated", "ends_by_sigterm", "terminate"]
 
 
 _P = ParamSpec("_P")
@@ -19,6 +19,14 @@ _R = TypeVar("_R")
 
 class Terminated(BaseException):
     """SIGTERM came during a run; the process ends by it once the run is cleared away."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """A handler of SIGTERM that raises `Terminated` at once, and that `Interrupts` takes over.
+
+    Whoever sets it catches `Terminated` and ends the process.
+    """
+    raise Terminated
 
 
 class Interrupts:
@@ -36,7 +44,7 @@ class Interrupts:
     Notes
     -----
     Does nothing in other threads than the main one, and for a signal that the program has a
-    handler of its own for.
+    handler of its own for; `terminate` counts as none.
     """
 
     def __init__(self, hold: bool = True) -> None:
@@ -46,11 +54,11 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            wanted = {signal.SIGTERM: signal.SIG_DFL}
+            wanted: dict[int, tuple[Any, ...]] = {signal.SIGTERM: (signal.SIG_DFL, terminate)}
             if self._hold:
-                wanted[signal.SIGINT] = signal.default_int_handler  # type: ignore[assignment]
+                wanted[signal.SIGINT] = (signal.default_int_handler,)
             for number, ordinary in wanted.items():
-                if signal.getsignal(number) is ordinary:
+                if signal.getsignal(number) in ordinary:
                     self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -78,12 +86,24 @@ class Interrupts:
 
 
 def ends_by_sigterm(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Have the process end by SIGTERM that came in a run of `function`, once it has cleared up."""
+    """Have the process end by SIGTERM that came in a run of `function`, once it has cleared up.
+
+    Only whoever finds the signal as the system has set it ends the process: a run within a run,
+    and one in a program that catches `Terminated`, leave that to the one around them.
+    """
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        try:
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             return function(*args, **kwargs)
+        try:
+            # Also before and between stages: nobody else would remove a file that has a name.
+            signal.signal(signal.SIGTERM, terminate)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
         except Terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)

@@ -20,6 +20,9 @@ __all__ = ["Reader", "Writer", "whole_folios"]
 
 Span = tuple[int, int]
 
+_FAR = 1 << 20
+"""Bytes between short runs beyond which a disk finds each faster than it reads what lies between."""
+
 
 class Reader:
     """Regions of one source: a stored array by one window over all of it, or an array in memory."""
@@ -48,7 +51,7 @@ class Reader:
         """Bring the pages of a region in; of a mapping that stays, each range once."""
         if self.stored is None:
             return
-        if self.stream and _hole_size(self.stored, region) < WIDE:
+        if _hole_size(self.stored, region) < WIDE:
             self._bring_sparse(self.stored, region)
             return
         for start, stop in self.stored.runs(region):
@@ -65,8 +68,12 @@ class Reader:
         count as held.
         """
         self.window.advise(calls.NOHUGEPAGE)
+        runs = stored.runs(region, calls.PAGE)
+        if runs and runs[-1][1] - runs[0][0] >= len(runs) * _FAR:
+            # Reading ahead would read nearly all of the file.
+            self.window.advise(calls.RANDOM)
         behind = 0
-        for start, stop in stored.runs(region, calls.PAGE):
+        for start, stop in runs:
             self.files.bring(self.window, stored.file, start, stop, write=False)
             first = -(-behind // calls.PAGE) * calls.PAGE
             if 0 < first < start:

@@ -60,16 +60,16 @@ def _check_write(stage: Stage, number: int, write: Any, on_error: OnError, fill_
     value = stage.kernel.values[number]
     if isinstance(value, Input):
         return
+    if not value.known:
+        raise PlanError(
+            f'{stage.label}: on_error="{on_error}" needs blocks of known size; give map_blocks '
+            "the sizes in chunks="
+        )
     if isinstance(write, Partials) and on_error == "skip":
         raise PlanError(
             f'{stage.label}: on_error="skip" leaves a block out of a file, but nothing can be left '
             'out of a reduction; use on_error="fill" with a reduction that ignores the fill value, '
             "such as nansum, nanmean or nanmax"
-        )
-    if not value.known:
-        raise PlanError(
-            f'{stage.label}: on_error="{on_error}" needs blocks of known size; give map_blocks '
-            "the sizes in chunks="
         )
     if on_error == "fill":
         fill_of(

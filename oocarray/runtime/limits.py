@@ -9,9 +9,9 @@ from typing import Any
 
 from ..pages.groups import machine_memory, memory_groups, processor_quota
 from ..pages.tuning import DEFAULT, Tuning
-from ..plan import OnError
+from ..plan import OnError, Options
 
-__all__ = ["Limits", "default_memory", "default_workers", "room"]
+__all__ = ["Limits", "default_memory", "default_workers", "memory_of", "room"]
 
 _WORKER_BYTES = 80 << 20
 """Interpreter, NumPy and numba of one worker, beside its share of the budget."""
@@ -49,6 +49,11 @@ def room() -> int:
 def default_memory() -> int:
     """Half of `room`: the other half is for what the caller does besides."""
     return room() // 2
+
+
+def memory_of(options: Options) -> int:
+    """Bytes that a run with these options may hold."""
+    return default_memory() if options.memory is None else options.memory
 
 
 def default_workers() -> int:

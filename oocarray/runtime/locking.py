@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from ..errors import ArrayLockedError
 from ..pages import locks
 from ..storage.filekey import FileKey
+from .outside import outside
 
 __all__ = ["locked", "take"]
 
@@ -63,7 +64,7 @@ def take(fd: int, key: FileKey, exclusive: bool, lock: bool | None = None) -> bo
             warnings.warn(
                 f"the file system of {key.path} cannot lock files ({error.strerror}): a program "
                 "that changes them while they are read goes unnoticed until the end of the run",
-                stacklevel=2,
+                stacklevel=outside(),
             )
         return False
     raise _in_the_way(fd, key, exclusive)

@@ -209,6 +209,8 @@ class Loop:
 
     def _open(self, job: Job, fds: list[int]) -> Engine | None:
         files = Files((), None)
+        came, held = fds[::-1], list[int]()
+        mine: list[tuple[FileKey, int, bool]] = []
         # The other thread has ended the job before: see `_end`.
         self.pulse.job(job.number)
         try:
@@ -218,18 +220,22 @@ class Loop:
                     self.kept.prune((key for key, _ in job.files), job.spare)
                 else:
                     self.kept.clear()
-            # The descriptors of files that are written are kept until the job ends: they hold
-            # the run's lock, so that nobody else writes while this worker may.
-            held = [fd for (_, writable), fd in zip(job.files, fds, strict=True) if writable]
-            keys: list[tuple[FileKey, int, bool]] = [
-                (key, _own(fd, writable), writable)
-                for (key, writable), fd in zip(job.files, fds, strict=True)
-            ]
-            kept = self.kept if job.keep else None
-            files = Files(keys, kept, held, job.tuning)
+            for key, writable in job.files:
+                # Each opening learns of write errors once: one of our own for what came.
+                mine.append((key, reopen(came[-1], writable), writable))
+                if writable:
+                    # Kept until the job ends: it holds the run's lock, so that nobody else
+                    # writes while this worker may.
+                    held.append(came.pop())
+                else:
+                    os.close(came.pop())
+            files = Files(mine, self.kept if job.keep else None, held, job.tuning)
+            mine, held = [], []
             engine = Engine(job, files, self._begin)
         except BaseException as error:
             files.close()
+            for fd in (*came, *held, *(fd for _, fd, _ in mine)):
+                os.close(fd)
             self.answer(
                 Answer(self.worker, Task(job.number, -1, 0), failure=failure_of(error, None, None))
             )
@@ -278,18 +284,6 @@ def add_place(error: BaseException, coords: tuple[int, ...] | None, grid: Grid |
                 "oocarray: blocks are views of the file, and read-only; work on block.copy(), or "
                 "change the stored array itself with oo.update_blocks"
             )
-
-
-def _own(fd: int, writable: bool) -> int:
-    """Trade a descriptor that came for one of our own: each opening learns of write errors once.
-
-    One for writing is not closed.
-    """
-    try:
-        return reopen(fd, writable)
-    finally:
-        if not writable:
-            os.close(fd)
 
 
 def failure_of(error: BaseException, coords: tuple[int, ...] | None, grid: Grid | None) -> Failure:

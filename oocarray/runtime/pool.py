@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..plan import Task
 from .beats import Pulse
 from .engine import Engine
-from .files import Files, KeptWindows, copy, reopen
+from .files import Files, KeptWindows, copy, open_all, reopen
 from .job import Answer, Died, Job, When
 from .loop import Loop, failure_of
 from .retries import How
@@ -33,6 +33,18 @@ class Pool(Protocol):
     """Whether workers are other processes, which see only files and shared memory."""
     held: bool
     """Whether Ctrl-C is held back while `wait` runs; where it does the work itself, it is not."""
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """Processes of its own that use memory for the run."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether this process can use it for another run."""
+
+    @property
+    def given_up(self) -> int:
+        """How many workers were left to themselves, in the middle of a task."""
 
     def start(self, job: Job, fds: list[int]) -> None:
         """Begin a stage; `fds` stay the caller's."""
@@ -69,6 +81,9 @@ class SerialPool:
     depth = 1
     separate = False
     held = False
+    pids = ()
+    alive = True
+    given_up = 0
 
     def __init__(self) -> None:
         self._waiting: collections.deque[tuple[Task, How]] = collections.deque()
@@ -78,10 +93,8 @@ class SerialPool:
 
     def start(self, job: Job, fds: list[int]) -> None:
         # Opened anew, not duplicated: a copy would hold the run's lock, also in a forked child.
-        files = [
-            (key, reopen(fd, writable), writable)
-            for (key, writable), fd in zip(job.files, fds, strict=True)
-        ]
+        mine = open_all(reopen, _pairs(job, fds))
+        files = [(key, fd, writable) for (key, writable), fd in zip(job.files, mine, strict=True)]
         # No mapping is kept for the next run: nothing here would notice that its file is deleted.
         opened = Files(files, tuning=job.tuning)
         try:
@@ -167,11 +180,12 @@ class ThreadPool:
     depth = 4
     separate = False
     held = True
+    pids = ()
+    alive = True
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.given_up = 0
-        """How many threads were left to themselves, in the middle of a task."""
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._loops = [Loop(number, self._answers.put, KeptWindows()) for number in range(size)]
         self._job: Job | None = None
@@ -181,12 +195,10 @@ class ThreadPool:
 
     def start(self, job: Job, fds: list[int]) -> None:
         self._job = job
-        for loop in self._loops:
-            mine = [
-                copy(fd) if writable else reopen(fd, False)
-                for (_, writable), fd in zip(job.files, fds, strict=True)
-            ]
-            loop.inbox.put(("job", job, mine))
+        # For all threads before any begins: one that has begun could not be taken back.
+        mine = open_all(_for_thread, _pairs(job, fds) * self.size)
+        for number, loop in enumerate(self._loops):
+            loop.inbox.put(("job", job, mine[number * len(fds) : (number + 1) * len(fds)]))
 
     def submit(self, worker: int, task: Task, how: How = "") -> None:
         self._loops[worker].inbox.put(("task", task, how))
@@ -232,6 +244,14 @@ class ThreadPool:
     def close(self) -> None:
         for loop in self._loops:
             loop.inbox.put(("stop",))
+
+
+def _pairs(job: Job, fds: list[int]) -> list[tuple[int, bool]]:
+    return [(fd, writable) for (_, writable), fd in zip(job.files, fds, strict=True)]
+
+
+def _for_thread(fd: int, writable: bool) -> int:
+    return copy(fd) if writable else reopen(fd, False)
 
 
 def _nobody(answer: Any) -> None:

@@ -59,12 +59,12 @@ class Lease:
                 self._keep = False
             else:
                 self._keep = True
-                usable = getattr(pool, "alive", True)
-                fits = pool is not None and self._enough <= pool.size <= self._workers
-                if pool is not None and not (fits and usable):
-                    del _warm[kind]
-                    pool.close()
-                    pool = None
+                if pool is not None:
+                    fits = self._enough <= pool.size <= self._workers
+                    if not (fits and pool.alive):
+                        del _warm[kind]
+                        pool.close()
+                        pool = None
             if pool is None:
                 try:
                     pool = _make(kind, self._enough)

@@ -49,6 +49,7 @@ class ProcessPool:
     depth = 4
     separate = True
     held = True
+    given_up = 0
 
     def __init__(self, size: int) -> None:
         if not 1 <= size <= MOST_WORKERS:
@@ -95,9 +96,8 @@ class ProcessPool:
         if self._generation != generation():
             self._generation = generation()
             self._renew()
-        for number in range(self.size):
-            if number not in self._workers:
-                self._fork(number)
+        for number in set(range(self.size)) - self._workers.keys():
+            self._fork(number)
 
     def _renew(self) -> None:
         """Let the workers go; others take their places."""
@@ -193,18 +193,17 @@ class ProcessPool:
     def _listen(self, timeout: float) -> None:
         """Wait for messages, up to `timeout` seconds, and put them with those that wait."""
         for key, _ in self._selector.select(timeout):
+            worker = self._workers.get(key.data)
             if key.data is None:
                 # Burying a worker may have read what was there to be heard.
                 self._hear_server(0)
-                continue
-            worker = self._workers.get(key.data)
-            if worker is not None and worker.channel is key.fileobj:
+            elif worker is not None and worker.channel is key.fileobj:
                 self._pending.append(self._hear(worker))
         if self._exited:
             # Somebody may hold a copy of the channel of a worker that is gone: it stays open.
             gone = [w for w in self._workers.values() if w.status is not None]
             self._exited = any(readable(worker.channel, 0) for worker in gone)
-            self._pending += [] if self._exited else map(self._bury, gone)
+            self._pending += () if self._exited else map(self._bury, gone)
 
     def _hear(self, worker: Handle) -> Any:
         try:
@@ -316,8 +315,7 @@ class ProcessPool:
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's, without a word to the workers.
 
-        A copy of the parent's ends that stayed open here would keep the workers alive after
-        the parent is gone.
+        A copy of the parent's ends that stayed open here would keep the workers alive after it.
         """
         atexit.unregister(self.close)
         # Shared with the parent: nothing is unregistered, that would make the parent deaf.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from .forwarding import Repeater
 from .leaving import CacheBefore
 from .lenient import check_on_error
 from .limits import Limits
+from .outside import outside
 from .pool import Pool
 from .runfiles import RunFiles
 from .server import Unfinished
@@ -110,7 +110,7 @@ class _Coordinator:
         """Bytes of results and copies that are in memory until the run ends, at most."""
         self.cache = CacheBefore(opened, limits.drop)
         self.results: dict[tuple[int, int], Array] = {}
-        self._given_up = getattr(pool, "given_up", 0)
+        self._given_up = pool.given_up
         self.files = RunFiles(plan, opened, limits.lock)
         self.repeat = Repeater()
         self._new = set(opened)
@@ -130,7 +130,7 @@ class _Coordinator:
             self.cache.let_go()
         finally:
             # A thread that was given up may go on storing: the lock ends with it.
-            self.files.close(unlock=getattr(self.pool, "given_up", 0) == self._given_up)
+            self.files.close(unlock=self.pool.given_up == self._given_up)
             for _, shared in self._shared.values():
                 shared.close()
 
@@ -143,7 +143,7 @@ class _Coordinator:
             log.warning("%s", warning)
             for block, text in errors.items():
                 log.debug("block %s of %r: %s", block, stage.label, text)
-            warnings.warn(warning, stacklevel=_outside())
+            warnings.warn(warning, stacklevel=outside())
 
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""
@@ -247,12 +247,3 @@ def _unfinished(opened: dict[tuple[int, int], int]) -> list[Unfinished]:
             if os.fstat(fd).st_nlink:
                 found.append((os.readlink(f"/proc/self/fd/{fd}"), dev, ino))
     return found
-
-
-def _outside() -> int:
-    """How many calls below a warning's own the caller's code is."""
-    package, level = os.path.dirname(os.path.dirname(__file__)) + os.sep, 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-        frame, level = frame.f_back, level + 1
-    return level

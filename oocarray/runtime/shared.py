@@ -39,10 +39,14 @@ class Shared:
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
         self.fd = unnamed(max(nbytes, 1))
+        try:
+            key = FileKey.of(self.fd, path=MEMORY)
+            window = Window(self.fd, 0, max(nbytes, 1), writable=True)
+        except BaseException:
+            self.close()
+            raise
         strides = _c_strides(shape, dtype.itemsize)
-        key = FileKey.of(self.fd, path=MEMORY)
         self.strided = Strided(key, 0, shape, dtype, strides)
-        window = Window(self.fd, 0, max(nbytes, 1), writable=True)
         assert window.bytes is not None
         self.array: Array = np.ndarray(shape, dtype, window.bytes)
 

@@ -33,6 +33,7 @@ from .handing import Handing
 from .job import Answer, Job
 from .leaving import CacheBefore, drop_of
 from .limits import Limits
+from .outside import outside
 from .pipeline import pipeline
 from .pool import Pool
 from .stagefiles import StageFiles
@@ -228,7 +229,7 @@ class StageRun:
                 nbytes=self.read_bytes + self.written_bytes,
                 budget=self.limits.memory,
                 policy=self.policy,
-                pids=tuple(getattr(self.pool, "pids", ())),
+                pids=tuple(self.pool.pids),
             )
         )
 
@@ -257,7 +258,7 @@ class StageRun:
             warnings.warn(
                 f"{self.stage.label}: the function keeps its output blocks; "
                 f"{answer.kept_bytes} bytes stay mapped beyond the memory budget",
-                stacklevel=2,
+                stacklevel=outside(),
             )
         self.files.drop_behind(answer.task)
         share_of_bytes = (self.read_bytes + self.written_bytes) * answer.task.count

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..errors import ProtocolError
 from ..pages import calls
 from .beats import Pulse
 from .carry import wrap
+from .causes import GARBLED, MUTE, UNFORESEEN
 from .channel import Channel
 from .files import KeptWindows
 from .forwarding import Forwarder, LogForwarder
@@ -78,7 +80,7 @@ class _Process:
         try:
             self.channel.send(wrap(answer))
         except OSError:
-            os._exit(1)
+            os._exit(MUTE)
 
     def block(self) -> tuple[int, ...] | None:
         engine = self.loop.engine
@@ -148,7 +150,11 @@ class _Process:
         except (EOFError, OSError):
             os._exit(0)
         except ProtocolError:
-            os._exit(2)
+            os._exit(GARBLED)
+        except BaseException:
+            # Without its ears this process would be waited for, for ever.
+            os.write(2, traceback.format_exc().encode(errors="replace"))
+            os._exit(UNFORESEEN)
 
 
 def main(sock: Channel, beats: int, said: int, number: int) -> None:

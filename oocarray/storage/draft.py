@@ -161,10 +161,12 @@ class Draft:
                     os.unlink(self._part, dir_fd=self._dir)
         finally:
             self._part = ""
-            for fd in (self.fd, self._dir):
-                if fd >= 0:
-                    os.close(fd)
+            # Forgotten first: what is closed may be another file's number a moment later.
+            open_fds = [fd for fd in (self.fd, self._dir) if fd >= 0]
             self.fd = self._dir = -1
+            with contextlib.ExitStack() as closing:
+                for fd in open_fds:
+                    closing.callback(os.close, fd)
 
     @property
     def part_path(self) -> str | None:
@@ -259,7 +261,9 @@ class Draft:
                 os.fsync(self.fd)
             os.fchmod(self.fd, self._mode)
         finally:
-            os.close(unnamed)
+            # Without a copy it is still the draft's own, and `discard` closes it.
+            if self.fd != unnamed:
+                os.close(unnamed)
 
     def _show(self) -> bool:
         """Give the file its name; tell whether it may have replaced another."""

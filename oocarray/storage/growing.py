@@ -21,8 +21,8 @@ from oocarray.pages import calls
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.layout import Strided
 from oocarray.storage.npy import MAGIC, MAX_HEADER, NpyHeader, build_header, parse_header
+from oocarray.storage.room import NO_ROOM, free_room, no_room
 from oocarray.storage.strides import dense_strides
-from oocarray.units import format_bytes
 
 __all__ = ["check_growable", "grow"]
 
@@ -141,14 +141,14 @@ def _reserve(fd: int, at: int, nbytes: int, path: str) -> None:
     """Refuse at once what the disk has no room for; small writes find out themselves."""
     if nbytes < _PIECE:
         return
-    room = os.fstatvfs(fd)
-    if room.f_blocks and nbytes > room.f_bfree * room.f_frsize:
-        raise _no_room(fd, errno.ENOSPC, nbytes, path)
+    free = free_room(fd, path)
+    if free is not None and nbytes > free:
+        raise _refused(fd, errno.ENOSPC, nbytes, path)
     try:
         calls.fallocate(fd, at, nbytes)
     except OSError as error:
         if error.errno not in _NO_FALLOCATE:
-            raise _no_room(fd, error.errno, nbytes, path) from error
+            raise _refused(fd, error.errno, nbytes, path) from error
 
 
 def _write(fd: int, at: int, needed: int, pieces: Iterable[Any], path: str) -> int:
@@ -162,20 +162,16 @@ def _write(fd: int, at: int, needed: int, pieces: Iterable[Any], path: str) -> i
             try:
                 done = os.pwrite(fd, rest[:_PIECE], at)
             except OSError as error:
-                raise _no_room(fd, error.errno, needed, path) from error
+                raise _refused(fd, error.errno, needed, path) from error
             if len(rest) >= _PIECE:
                 calls.start_writing(fd, at, done)
             rest, at = rest[done:], at + done
     return at - begin
 
 
-def _no_room(fd: int, number: int | None, nbytes: int, path: str) -> OSError:
-    room = os.fstatvfs(fd)
-    free = room.f_bavail * room.f_frsize
+def _refused(fd: int, number: int | None, nbytes: int, path: str) -> OSError:
+    state = "; the array is as it was"
+    if number in NO_ROOM:
+        return no_room(number, fd, nbytes, path, what="the rows need", state=state)
     code = errno.EIO if number is None else number
-    return OSError(
-        code,
-        f"{os.strerror(code)}: the rows need {format_bytes(nbytes)} ({nbytes}), free on the file "
-        f"system: {format_bytes(free)} ({free}); the array is as it was",
-        path,
-    )
+    return OSError(code, os.strerror(code) + state, path)

@@ -9,10 +9,10 @@ from oocarray.pages import calls, groups
 from oocarray.storage.filesystems import file_system
 from oocarray.units import format_bytes
 
-__all__ = ["free_room", "reserve"]
+__all__ = ["NO_ROOM", "free_room", "no_room", "reserve"]
 
 _ZEROS = bytes(1 << 20)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 
@@ -52,7 +52,7 @@ def reserve(fd: int, nbytes: int, path: str) -> None:
     free = free_room(fd, path)
     if free is not None and nbytes > free:
         # Asking would first take all of it, and so stop everybody else.
-        raise _no_room(errno.ENOSPC, fd, nbytes, path)
+        raise no_room(errno.ENOSPC, fd, nbytes, path)
     try:
         try:
             calls.fallocate(fd, 0, nbytes)
@@ -61,8 +61,8 @@ def reserve(fd: int, nbytes: int, path: str) -> None:
                 raise
             _write_zeros(fd, nbytes)
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _no_room(error.errno, fd, nbytes, path) from error
+        if error.errno in NO_ROOM:
+            raise no_room(error.errno, fd, nbytes, path) from error
         raise
 
 
@@ -78,7 +78,10 @@ def _write_zeros(fd: int, nbytes: int) -> None:
         at += os.pwrite(fd, _ZEROS[: nbytes - at], at)
 
 
-def _no_room(code: int, fd: int, nbytes: int, path: str) -> OSError:
+def no_room(
+    code: int, fd: int, nbytes: int, path: str, *, what: str = "needs", state: str = ""
+) -> OSError:
+    """Say that `what` takes more bytes than there are; `state` says what that has left behind."""
     free = free_room(fd, path)
     room = "unknown" if free is None else f"{format_bytes(free)} ({free})"
     why = {
@@ -88,4 +91,4 @@ def _no_room(code: int, fd: int, nbytes: int, path: str) -> OSError:
     if code == errno.ENOSPC and _in_memory(fd, path):
         why = "make room or choose another directory: this one takes memory, which is limited"
     need = f"{format_bytes(nbytes)} ({nbytes})"
-    return OSError(code, f"needs {need}, free on its file system: {room}; {why}", path)
+    return OSError(code, f"{what} {need}, free on its file system: {room}; {why}{state}", path)
