@@ -21,7 +21,7 @@ __all__ = ["Reader", "Writer", "whole_folios"]
 Span = tuple[int, int]
 
 _FAR = 1 << 20
-"""Bytes between short runs beyond which a disk finds each faster than it reads what lies between."""
+"""Bytes between short runs beyond which a disk finds each faster than it reads the rest."""
 
 
 class Reader:
