@@ -65,7 +65,8 @@ class MapBlocks:
 
         Examples
         --------
-        >>> x = from_array(np.arange(4.0), chunks=2)
+        >>> import oocarray as oo
+        >>> x = oo.from_array(np.arange(4.0), chunks=2)
         >>> low, high = map_blocks.options(nout=2)(lambda b: (b - 1, b + 1), x, dtype="f8")
         >>> low.compute(), high.compute()
         (array([-1.,  0.,  1.,  2.]), array([1., 2., 3., 4.]))
@@ -148,7 +149,8 @@ class MapBlocks:
 
         Examples
         --------
-        >>> x = from_array(np.arange(6.0), chunks=3)
+        >>> import oocarray as oo
+        >>> x = oo.from_array(np.arange(6.0), chunks=3)
         >>> map_blocks(lambda block, k: block * k, x, 10).compute()
         array([ 0., 10., 20., 30., 40., 50.])
         """
