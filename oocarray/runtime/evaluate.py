@@ -66,10 +66,6 @@ class Evaluator:
             self._memo[key] = results
         return results[pick]
 
-    def values(self, call: Call, coords: Coords, outs: Sequence[Block | None]) -> None:
-        """Run a call with several outputs once, into `outs`."""
-        self._memo[id(call), coords] = self.call(call, coords, outs)
-
     def call(self, call: Call, coords: Coords, outs: Sequence[Block | None]) -> tuple[Block, ...]:
         """Call the function for the block at `coords`; results are in `outs` where given."""
         args = [

@@ -89,9 +89,6 @@ class Reader:
         for start, stop in self.stored.runs(region, calls.PAGE):
             self.window.forget(start, stop)
 
-    def close(self) -> None:
-        del self.whole
-
 
 class Writer:
     """Blocks of one target: windows lent per task while streaming, one for the stage otherwise."""
