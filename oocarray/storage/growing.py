@@ -21,13 +21,12 @@ from oocarray.pages import calls
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.layout import Strided
 from oocarray.storage.npy import MAGIC, MAX_HEADER, NpyHeader, build_header, parse_header
-from oocarray.storage.room import NO_ROOM, free_room, no_room
+from oocarray.storage.room import NO_FALLOCATE, NO_ROOM, free_room, no_room
 from oocarray.storage.strides import dense_strides
 
 __all__ = ["check_growable", "grow"]
 
 _PIECE = 8 << 20
-_NO_FALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)
 
 
 def check_growable(layout: Strided, fd: int) -> NpyHeader:
@@ -147,7 +146,7 @@ def _reserve(fd: int, at: int, nbytes: int, path: str) -> None:
     try:
         calls.fallocate(fd, at, nbytes)
     except OSError as error:
-        if error.errno not in _NO_FALLOCATE:
+        if error.errno not in NO_FALLOCATE:
             raise _refused(fd, error.errno, nbytes, path) from error
 
 

@@ -9,11 +9,11 @@ from oocarray.pages import calls, groups
 from oocarray.storage.filesystems import file_system
 from oocarray.units import format_bytes
 
-__all__ = ["NO_ROOM", "free_room", "no_room", "reserve"]
+__all__ = ["NO_FALLOCATE", "NO_ROOM", "free_room", "no_room", "reserve"]
 
 _ZEROS = bytes(1 << 20)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NO_FALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)
+NO_FALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 
 
@@ -57,7 +57,7 @@ def reserve(fd: int, nbytes: int, path: str) -> None:
         try:
             calls.fallocate(fd, 0, nbytes)
         except OSError as error:
-            if error.errno not in _NO_FALLOCATE:
+            if error.errno not in NO_FALLOCATE:
                 raise
             _write_zeros(fd, nbytes)
     except OSError as error:
