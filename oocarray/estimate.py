@@ -10,6 +10,7 @@ import numpy as np
 
 from .grid import Grid
 from .leaves.tree import tree_bytes
+from .operations.base import PIECE, extents
 from .pages.footprint import mapped_bytes
 from .plan import (
     Access,
@@ -23,10 +24,13 @@ from .plan import (
     Scratch,
     Source,
     Stage,
+    Through,
+    Via,
     Whole,
 )
-from .program import ALL, Call, Input, Operand, calls_in
+from .program import ALL, Call, Input, Operand, Pick, Tile, applies_in, calls_in, dtype_of
 from .storage.layout import Strided
+from .walks import some
 
 __all__ = [
     "Cost",
@@ -193,7 +197,13 @@ def _stored_values(stage: Stage) -> list[Any]:
 def _temporary(stage: Stage) -> int:
     """Blocks that lie in the memory of a worker while it computes one item."""
     stored = {id(getattr(value, "call", value)) for value in _stored_values(stage)}
-    total = 0
+    total = sum(map(_tile_bytes, _tiles_of(stage)))
+    values = getattr(stage.kernel, "values", ())
+    for value, write in zip(values, stage.writes, strict=False):
+        # A block that is reduced is made as a whole, unless it was made to be stored.
+        if isinstance(value, Tile) and isinstance(write, Partials) and id(value) not in stored:
+            stored.add(id(value))
+            total += math.prod(stage.grid.max_block_shape) * value.node.dtype.itemsize
     for call in calls_of(stage):
         block = math.prod(call.grid.max_block_shape)
         if call.form != "update" and (call.form == "block" or id(call) not in stored):
@@ -208,6 +218,36 @@ def _temporary(stage: Stage) -> int:
     return total
 
 
+def _tiles_of(stage: Stage) -> list[Tile]:
+    """Every tile that is made for an item of a stage, each once."""
+    values = getattr(stage.kernel, "values", ())
+    found = {id(value): value for value in values if isinstance(value, Tile)}
+    for call in calls_of(stage):
+        for arg in call.args:
+            if isinstance(arg, Operand) and isinstance(arg.node, Tile):
+                found[id(arg.node)] = arg.node
+    return list(found.values())
+
+
+def _tile_bytes(tile: Tile) -> int:
+    """What lies between the operations of a tile while a block of it is made."""
+    operations = applies_in(tile)
+    block = tile.grid.max_block_shape
+    elements = math.prod(block)
+    piece = min(elements, PIECE) if all(node.operation.divisible for node in operations) else None
+    total = 0
+    for node in operations:
+        # An argument is needed in about the same measure as the result.
+        share = math.prod(node.shape) * elements // max(math.prod(tile.node.shape), 1)
+        made = math.prod(node.shape) if node.operation.uncut(node.shapes) else share
+        total += (made if piece is None else min(made, piece)) * node.dtype.itemsize
+        for arg in node.args:
+            if isinstance(arg, (Call, Pick)):
+                # Blocks are joined where a region lies in several.
+                total += math.prod(arg.grid.max_block_shape) * dtype_of(arg).itemsize
+    return total
+
+
 def _operand_bytes(call: Call, operand: Operand, stage: Stage) -> int:
     """What an argument takes beside the pages it lies in: joined blocks, converted copies."""
     node = operand.node
@@ -216,16 +256,15 @@ def _operand_bytes(call: Call, operand: Operand, stage: Stage) -> int:
         if call.form == "block" or source.dtype.isnative:
             return 0
         return math.prod(node.grid.max_block_shape) * source.dtype.itemsize
-    if ALL not in operand.axes:
+    if ALL not in operand.axes and not isinstance(node, Tile):
         return 0
-    extents = (
+    sizes = (
         size if axis == ALL else most
         for axis, size, most in zip(
             operand.axes, node.grid.shape, node.grid.max_block_shape, strict=True
         )
     )
-    dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
-    return math.prod(extents) * dtype.itemsize
+    return math.prod(sizes) * dtype_of(node).itemsize
 
 
 def _argument_bytes(call: Call) -> int:
@@ -240,15 +279,23 @@ def _argument_bytes(call: Call) -> int:
 
 def _access_bytes(access: Access, grid: Grid) -> int:
     how, shape = access.how, access.source.shape
+    if isinstance(how, (Through, Via)):
+        return max(
+            sum(
+                _region_bytes(access.source, extents(region))
+                for region in access.box(grid, coords, coords)
+            )
+            for coords in some(grid)
+        )
     if isinstance(how, Whole):
-        extents: tuple[int, ...] = shape
+        sizes: tuple[int, ...] = shape
     elif isinstance(how, Gather):
-        extents = tuple(
+        sizes = tuple(
             size if axis == ALL else most
             for axis, most, size in zip(how.axes, how.grid.max_block_shape, shape, strict=True)
         )
     elif isinstance(how, Halo):
-        extents = tuple(
+        sizes = tuple(
             min(most + before + after, size) if edge == "none" else most + before + after
             for most, (before, after), size, edge in zip(
                 grid.max_block_shape, how.depth, shape, how.boundary, strict=True
@@ -256,8 +303,8 @@ def _access_bytes(access: Access, grid: Grid) -> int:
         )
     else:
         most = grid.max_block_shape[grid.ndim - len(shape) :]
-        extents = tuple(min(m, size) for m, size in zip(most, shape, strict=True))
-    return _region_bytes(access.source, extents)
+        sizes = tuple(min(m, size) for m, size in zip(most, shape, strict=True))
+    return _region_bytes(access.source, sizes)
 
 
 def _region_bytes(source: Source, extents: tuple[int, ...]) -> int:

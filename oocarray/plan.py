@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from .grid import Coords, Grid, Region
 from .pages.tuning import Tuning
-from .regions import Broadcast, Gather, Halo, How, Same, Whole
+from .regions import Broadcast, Gather, Halo, How, Same, Through, Via, Whole, boxed
+from .walks import some
 
 __all__ = [
     "Access",
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "Gather",
     "Halo",
+    "How",
     "InMemory",
     "Options",
     "Partials",
@@ -40,6 +42,8 @@ __all__ = [
     "Source",
     "Stage",
     "Task",
+    "Through",
+    "Via",
     "Whole",
 ]
 
@@ -137,6 +141,9 @@ class Access:
         """Whether every item reads one and the same region: first and last tell for all."""
         if grid.size < 2:
             return False
+        if isinstance(self.how, (Through, Via)):
+            first, *others = (self.region(grid, coords) for coords in some(grid))
+            return all(other == first for other in others)
         first, last = (self.region(grid, grid.coords(number)) for number in (0, grid.size - 1))
         return first == last
 
@@ -145,7 +152,11 @@ class Access:
         if isinstance(self.how, Halo):
             pieces = self.how.pieces(grid, coords, self.source.shape)
             return tuple(source for source, _ in pieces)
-        return (self.region(grid, coords),)
+        return tuple(self.box(grid, coords, coords))
+
+    def box(self, grid: Grid, first: Coords, last: Coords) -> list[Region]:
+        """The regions that the items from `first` to `last`, the ends of a box, read together."""
+        return boxed(self.how, grid, first, last, self.source.shape)
 
 
 # ---- what a stage writes ---------------------------------------------------------------------

@@ -1,19 +1,37 @@
-"""The kernel of a stage when it is made of block functions: what is called on what, as plain data.
+"""The kernel of a stage: which functions and operations are applied to what, as plain data.
 
-Nothing here calls a function or knows where data lies: inputs are numbers of accesses.
+Users' functions work on blocks, found by their coordinates; operations of ours on any region.
+Nothing here calls one or knows where data lies: inputs are numbers of accesses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from .grid import Chunks, Coords, Grid
+from .grid import Chunks, Coords, Grid, Order
+from .operations.base import Operation
 
-__all__ = ["ALL", "BLOCK_ID", "FIRST", "Call", "Input", "Operand", "Pick", "Program", "calls_in"]
+__all__ = [
+    "ALL",
+    "BLOCK_ID",
+    "FIRST",
+    "Apply",
+    "Call",
+    "Input",
+    "Operand",
+    "Pick",
+    "Program",
+    "Tile",
+    "Value",
+    "applies_in",
+    "below",
+    "calls_in",
+    "dtype_of",
+]
 
 FIRST = -1
 """In `axes`: always block 0 of this axis (it has one block, reused for all)."""
@@ -47,7 +65,7 @@ class Input:
 class Operand:
     """An argument that is cut in blocks; `axes` as in `Gather`, by the call's coordinates."""
 
-    node: Input | Call | Pick
+    node: Input | Call | Pick | Tile
     axes: tuple[int, ...]
 
 
@@ -107,29 +125,92 @@ class Pick:
         return self.call.known
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply:
+    """An operation of ours; any region of its result can be made by itself."""
+
+    operation: Operation
+    args: tuple[Input | Call | Pick | Apply, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    """Of the arguments."""
+    dtypes: tuple[np.dtype[Any], ...]
+    """Of the arguments."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """The result of an operation, cut in blocks."""
+
+    node: Apply
+    grid: Grid
+    order: Order = "C"
+    """Which way its elements lie in memory and in the files it is made of."""
+
+    @property
+    def known(self) -> bool:
+        return True
+
+
+Value = Input | Call | Pick | Tile
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """Kernel of a stage: `values[i]` is what write number i writes."""
 
-    values: tuple[Input | Call | Pick, ...]
+    values: tuple[Value, ...]
     codes: tuple[Any, ...] = ()
     """Compiled leaf kernels, one per write (None for blocks)."""
     reductions: tuple[Any, ...] = ()
     """The reductions of the stage's partials, one per write: they may hold user's functions."""
 
 
+def below(node: Any) -> tuple[Any, ...]:
+    """The nodes that a node is directly made of."""
+    if isinstance(node, Pick):
+        return (node.call,)
+    if isinstance(node, Tile):
+        return (node.node,)
+    if isinstance(node, Apply):
+        return node.args
+    if isinstance(node, Call):
+        return tuple(arg.node for arg in node.args if isinstance(arg, Operand))
+    return ()
+
+
+def dtype_of(value: Call | Pick | Tile) -> np.dtype[Any]:
+    """Dtype of what a value makes."""
+    if isinstance(value, Tile):
+        return value.node.dtype
+    return value.dtypes[0] if isinstance(value, Call) else value.call.dtypes[value.output]
+
+
 def calls_in(values: Iterable[Any]) -> list[Call]:
     """Every call that some values are made by, each once."""
-    found: dict[int, Call] = {}
+    return [node for node in _nodes(values) if isinstance(node, Call)]
 
-    def visit(node: Any) -> None:
-        call = node.call if isinstance(node, Pick) else node
-        if isinstance(call, Call) and id(call) not in found:
-            found[id(call)] = call
-            for arg in call.args:
-                if isinstance(arg, Operand):
-                    visit(arg.node)
 
-    for value in values:
-        visit(value)
-    return list(found.values())
+def applies_in(value: Any) -> list[Apply]:
+    """Every operation between a value and the nearest calls and inputs, each once."""
+    return [
+        node
+        for node in _nodes([value], lambda node: not isinstance(node, Call))
+        if isinstance(node, Apply)
+    ]
+
+
+def _nodes(
+    values: Iterable[Any], enter: Callable[[Any], bool] = lambda node: True
+) -> Iterator[Any]:
+    """Every node that is reached from some, each once, before those that it is made of."""
+    seen: set[int] = set()
+    waiting = list(values)[::-1]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            if enter(node):
+                waiting += below(node)[::-1]

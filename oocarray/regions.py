@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import Any
 
 from .grid import Coords, Grid, Region
+from .operations.base import Reach
 from .program import ALL
+from .walks import hit, hull
 
-__all__ = ["Broadcast", "Gather", "Halo", "How", "Same", "Whole"]
+__all__ = ["Broadcast", "Gather", "Halo", "How", "Same", "Through", "Via", "Whole", "boxed"]
+
+
+_MOST_REGIONS = 1024
+"""More regions are taken as the one that holds them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +120,101 @@ class Whole:
         return tuple(slice(0, size) for size in shape)
 
 
-How = Same | Broadcast | Halo | Gather | Whole
+@dataclass(frozen=True, slots=True)
+class Through:
+    """What operations need of the source to make a block.
+
+    The block is found as by `Gather`; `steps` lead from there to the source.  Step 0 is the value
+    whose block it is, each other one something that a step before it is made of; the last is
+    the source.
+    """
+
+    start: Gather
+    steps: tuple[tuple[tuple[int, Reach | None], ...], ...]
+    """For each step: the numbers of later steps, and how a region leads to regions of those."""
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        """The smallest region that holds all that is needed."""
+        return _joined(self.regions(grid, coords, coords, shape), shape)
+
+    def regions(
+        self, grid: Grid, first: Coords, last: Coords, shape: tuple[int, ...]
+    ) -> list[Region]:
+        """All that the items of a box need; few regions."""
+        own = self.start.grid.shape
+        begin = _hull(*(self.start.region(grid, coords, own) for coords in (first, last)))
+        return self.lead(begin)
+
+    def lead(self, region: Region) -> list[Region]:
+        """Where a region of the value leads to.
+
+        Examples
+        --------
+        >>> from .operations.elementwise import Spread
+        >>> grid = Grid([(4, 4), (6,)])
+        >>> row = Through(Gather(grid, (0, 1)), (((1, Spread((1, 6))),), ()))
+        >>> row.lead((slice(4, 8), slice(0, 6)))
+        [(slice(0, 1, None), slice(0, 6, None))]
+        """
+        asked: list[dict[tuple[tuple[int, int], ...], Region]] = [{} for _ in self.steps]
+        asked[0][_key(region)] = region
+        for number, parts in enumerate(self.steps):
+            found = list(asked[number].values())
+            if len(found) > _MOST_REGIONS:
+                found = [_hull(*found)]
+            for after, reach in parts:
+                for part in found:
+                    for leads in [part] if reach is None else reach.regions(part):
+                        asked[after][_key(leads)] = leads
+        last = list(asked[-1].values())
+        return last if len(last) <= _MOST_REGIONS else [_hull(*last)]
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """What the calls of a user's function need whose blocks operations need: `through`, `inner`."""
+
+    through: Through | Via
+    grid: Grid
+    """Of the function's blocks."""
+    inner: How
+    """How one of those finds its part of the source."""
+
+    def region(self, grid: Grid, coords: Coords, shape: tuple[int, ...]) -> Region:
+        return _joined(self.regions(grid, coords, coords, shape), shape)
+
+    def regions(
+        self, grid: Grid, first: Coords, last: Coords, shape: tuple[int, ...]
+    ) -> list[Region]:
+        found = {}
+        for region in self.through.regions(grid, first, last, self.grid.shape):
+            places = hit(self.grid, region)
+            if all(places):
+                ends = (tuple(p[0] for p in places), tuple(p[-1] for p in places))
+                for part in boxed(self.inner, self.grid, *ends, shape):
+                    found[_key(part)] = part
+        return list(found.values())
+
+
+How = Same | Broadcast | Halo | Gather | Whole | Through | Via
+
+
+def boxed(
+    how: How, grid: Grid, first: Coords, last: Coords, shape: tuple[int, ...]
+) -> list[Region]:
+    """The regions that the items from `first` to `last`, the ends of a box, read together."""
+    if isinstance(how, (Through, Via)):
+        return how.regions(grid, first, last, shape)
+    return [_hull(how.region(grid, first, shape), how.region(grid, last, shape))]
+
+
+def _joined(regions: list[Region], shape: tuple[int, ...]) -> Region:
+    return _hull(*regions) if regions else (slice(0, 0),) * len(shape)
+
+
+def _hull(*regions: Region) -> Region:
+    return functools.reduce(hull, regions)
+
+
+def _key(region: Region) -> tuple[tuple[int, int], ...]:
+    return tuple([(part.start, part.stop) for part in region])

@@ -13,7 +13,7 @@ from .appending import extended, rows_of
 from .config import merged
 from .errors import ClosedError, InputChangedError
 from .grid import Chunks
-from .lazy.expr import KeptNode, MapNode, MemoryNode, Node, ReduceNode, StoredNode
+from .lazy.expr import KeptNode, MemoryNode, Node, StoredNode
 from .lazy.regrid import regrid
 from .pages.mapping import Window
 from .runtime.locking import locked
@@ -62,7 +62,7 @@ class Stored:
             return f"{node.source.file.path} ({self._mode})"
         if isinstance(node, MemoryNode):
             return "in memory"
-        return node.name if isinstance(node, (MapNode, ReduceNode)) else node.call.name
+        return node.name
 
     def _stored(self, what: str) -> Strided:
         node = self.node

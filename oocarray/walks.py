@@ -6,11 +6,13 @@ however many blocks it has; only the kernel is called block by block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
 
 from .grid import Coords, Grid, Region
 
-__all__ = ["boxes", "hull", "walk"]
+__all__ = ["boxes", "cut", "hit", "hull", "some", "walk"]
 
 
 def walk(grid: Grid, first: int, count: int) -> Iterator[Coords]:
@@ -76,3 +78,56 @@ def hull(first: Region, last: Region) -> Region:
     return tuple(
         slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, last, strict=True)
     )
+
+
+def hit(grid: Grid, region: Region) -> tuple[range, ...]:
+    """Positions, along each axis, of the blocks that hold elements of a region.
+
+    Examples
+    --------
+    >>> hit(Grid(((4, 4, 2),)), (slice(3, 8),))
+    (range(0, 2),)
+    """
+    return tuple(
+        range(bisect_right(starts, part.start) - 1, bisect_left(starts, part.stop))
+        if part.stop > part.start
+        else range(0)
+        for starts, part in zip(grid._starts, region, strict=True)
+    )
+
+
+def cut(region: Region, elements: int, fastest: Sequence[int]) -> Iterator[Region]:
+    """Cut a region in pieces of about so many elements, in runs along the fastest axes.
+
+    Examples
+    --------
+    >>> list(cut((slice(2, 4), slice(0, 6)), 4, (1, 0)))[:2]
+    [(slice(2, 3, None), slice(0, 4, None)), (slice(2, 3, None), slice(4, 6, None))]
+    """
+    sizes = [part.stop - part.start for part in region]
+    room = max(elements, 1)
+    for axis in fastest:
+        sizes[axis] = max(min(sizes[axis], room), 1)
+        room //= sizes[axis]
+    return product(
+        *(
+            [slice(at, min(at + size, part.stop)) for at in range(part.start, part.stop, size)]
+            for part, size in zip(region, sizes, strict=True)
+        )
+    )
+
+
+def some(grid: Grid) -> list[Coords]:
+    """A few blocks of a grid: its corners, its middle and those around it.
+
+    What holds of them is taken to hold of all.
+
+    Examples
+    --------
+    >>> some(Grid(((1,) * 5,)))
+    [(0,), (1,), (2,), (3,), (4,)]
+    """
+    if not grid.size:
+        return []
+    axes = [sorted({0, min(1, n - 1), n // 2, max(n - 2, 0), n - 1}) for n in grid.numblocks]
+    return list(islice(product(*axes), 256))

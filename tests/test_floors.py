@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"errors", "units", "grid", "walks", "batching", "chunking", "amplification"}
     | {"pages", "storage"},
-    {"plan", "program", "regions", "validate", "estimate", "budget"} | {"jit", "kernels", "leaves"},
+    {"plan", "program", "regions", "validate", "estimate", "budget"}
+    | {"jit", "kernels", "leaves", "operations"},
     {"runtime", "observe", "bar", "notebook", "held", "meter"},
     {"lazy"},
     {"backends"},

@@ -14,7 +14,18 @@ from ..errors import KernelError
 from ..estimate import calls_of
 from ..grid import Grid
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
-from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
+from ..program import (
+    ALL,
+    BLOCK_ID,
+    Apply,
+    Call,
+    Input,
+    Operand,
+    Pick,
+    Program,
+    Tile,
+    dtype_of,
+)
 from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
 
@@ -67,14 +78,26 @@ class _Rebuild:
 
     def __init__(self, stage: Stage, strided: set[int]) -> None:
         self.stage, self.strided = stage, strided
-        self.known: dict[int, Call] = {}
+        self.known: dict[int, Any] = {}
 
     def node(self, node: Any) -> Any:
         if isinstance(node, Pick):
             return Pick(self.call(node.call), node.output)
+        if isinstance(node, (Apply, Tile)):
+            return self.operation(node)
         return self.call(node) if isinstance(node, Call) else node
 
-    def call(self, call: Call) -> Call:
+    def operation(self, node: Apply | Tile) -> Any:
+        if id(node) not in self.known:
+            fresh: Any
+            if isinstance(node, Tile):
+                fresh = replace(node, node=self.node(node.node))
+            else:
+                fresh = replace(node, args=tuple(map(self.node, node.args)))
+            self.known[id(node)] = fresh
+        return self.known[id(node)]
+
+    def call(self, call: Call) -> Any:
         if id(call) not in self.known:
             args = tuple(
                 Operand(self.node(arg.node), arg.axes) if isinstance(arg, Operand) else arg
@@ -109,8 +132,7 @@ class _Rebuild:
             return jit.arg_type(arg)
         node = arg.node
         if not isinstance(node, Input):
-            dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
-            return jit.ArrayArg(dtype.newbyteorder("="), node.grid.ndim, "C")
+            return jit.ArrayArg(dtype_of(node).newbyteorder("="), node.grid.ndim, "C")
         access: Access = self.stage.reads[node.access]
         dtype = access.source.dtype
         order: Any = _order(access.source, _joined(node.grid, arg.axes))

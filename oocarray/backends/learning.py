@@ -60,7 +60,7 @@ def _learn(
     elif isinstance(node, PickNode):
         _learn(node.call, options, first, settling)
     elif isinstance(node, MapNode):
-        for child in node.nodes:
+        for child in node.children:
             _learn(child, options, first, settling)
         if node.dtypes is None:
             node.dtypes = _infer(node, options, first, settling)
@@ -91,7 +91,7 @@ def _infer(
 ) -> tuple[np.dtype[Any], ...]:
     """Call the function on block 0 and look at what comes back."""
     if isinstance(node.function, Kernel) or node.form != "block":
-        dtypes = [child.dtypes for child in node.nodes if child.dtypes is not None]
+        dtypes = [child.dtypes for child in node.children if child.dtypes is not None]
         if not dtypes:
             raise DtypeError(f"{node.name} fills its output: without array arguments give dtype=")
         return (dtypes[0][0],) * node.nout

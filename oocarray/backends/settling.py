@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
+from ..lazy.counted import CountedNode, counted
+from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, StoredNode
 from ..lazy.graph import Root
+from ..lazy.identity import identity
+from ..lazy.node import postorder, remade
 from ..plan import Options
 from ..storage.files import open_regular
 
@@ -19,21 +21,15 @@ Array = np.ndarray[Any, Any]
 
 
 def with_reductions_done(node: Node, options: Options) -> Node:
-    """The node with values in place of the reductions that it is made of."""
-    if isinstance(node, ReduceNode):
-        (result,) = _evaluate(node, options)
-        return MemoryNode(result)
-    if isinstance(node, PickNode):
-        call = with_reductions_done(node.call, options)
-        assert isinstance(call, MapNode)
-        return PickNode(call, node.output)
-    if isinstance(node, MapNode):
-        args = tuple(
-            with_reductions_done(arg, options) if isinstance(arg, Node) else arg
-            for arg in node.args
-        )
-        return replace(node, args=args)
-    return node
+    """The node with values in place of what must be made before it: reductions, say."""
+    made: dict[int, Node] = {}
+    for one in postorder(node, lambda node: not node.whole_first):
+        if one.whole_first:
+            (result,) = _evaluate(one, options)
+            made[id(one)] = MemoryNode(result)
+        else:
+            made[id(one)] = remade(one, [made[id(child)] for child in one.children])
+    return made[id(node)]
 
 
 class Settling:
@@ -52,19 +48,20 @@ class Settling:
         # With the node itself, so that no other gets its id meanwhile.
         self._copies: dict[int, tuple[Node, Node]] = {}
         self._arrays: dict[int, tuple[Node, Array]] = {}
+        self._same: dict[Any, Node] = {}
 
     def __call__(self, node: Node) -> Node:
-        """Return the node to be made; what is shared by several is shared by their copies.
+        """Return the node to be made; what is the same in several is made once.
 
         Raises
         ------
         InputChangedError, TruncatedFileError
             The file of a keyword argument is no longer what was opened.
         """
-        known = self._copies.get(id(node))
-        if known is None:
-            known = self._copies[id(node)] = node, self._settled(node)
-        return known[1]
+        for one in postorder(node, lambda one: id(one) not in self._copies):
+            if id(one) not in self._copies:
+                self._copies[id(one)] = one, self._settled(one)
+        return self._copies[id(node)][1]
 
     def hand_back(self) -> None:
         """Tell the nodes which dtypes have been learnt with their copies."""
@@ -73,31 +70,26 @@ class Settling:
                 node.dtypes = copy.dtypes
 
     def _settled(self, node: Node) -> Node:
-        if isinstance(node, ReduceNode):
-            source = self(node.source)
-            return node if source is node.source else replace(node, source=source)
-        if isinstance(node, PickNode):
-            call = self(node.call)
-            assert isinstance(call, MapNode)
-            return node if call is node.call else PickNode(call, node.output)
-        if not isinstance(node, MapNode):
-            return node
-        args = tuple(self(arg) if isinstance(arg, Node) else arg for arg in node.args)
-        values = node.kwargs.values()
-        kwargs = {
-            name: self._whole(value) if isinstance(value, Node) else value
-            for name, value in node.kwargs.items()
-        }
-        same = all(map(operator.is_, args, node.args))
-        if same and all(map(operator.is_, kwargs.values(), values)):
-            return node
-        return replace(node, args=args, kwargs=kwargs)
+        fresh = remade(node, [self._copies[id(child)][1] for child in node.children])
+        if isinstance(fresh, MapNode) and any(isinstance(v, Node) for v in fresh.kwargs.values()):
+            kwargs = {
+                name: self._whole(value) if isinstance(value, Node) else value
+                for name, value in fresh.kwargs.items()
+            }
+            fresh = replace(fresh, kwargs=kwargs)
+        if isinstance(fresh, CountedNode):
+            # What it selects is counted now: the node that is made knows its extent.
+            fresh = self(counted(fresh, self._array))
+        return self._same.setdefault(identity(fresh), fresh)
 
     def _whole(self, node: Node) -> Array:
         known = self._arrays.get(id(node))
         if known is None:
-            known = self._arrays[id(node)] = node, _array_of(node, self._options)
+            known = self._arrays[id(node)] = node, self._array(node)
         return known[1]
+
+    def _array(self, node: Node) -> Array:
+        return _array_of(node, self._options)
 
 
 def _array_of(node: Node, options: Options) -> Array:

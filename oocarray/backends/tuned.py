@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..kernels.cache import cache_path
 from ..lazy.expr import Node, StoredNode
-from ..lazy.graph import Root, children_of
+from ..lazy.graph import Root
 from ..pages.tuning import DEFAULT, Tuning, machine, read_kept
 from ..storage.filesystems import FileSystem, file_system
 from ..storage.layout import Strided
@@ -58,7 +58,13 @@ def _looked_up(path: str, state: tuple[int, ...], folder: str, device: int) -> T
 
 
 def _collect(node: Node, sources: dict[int, Strided]) -> None:
-    if isinstance(node, StoredNode):
-        sources[id(node)] = node.source
-    for child in children_of(node):
-        _collect(child, sources)
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, StoredNode):
+            sources[id(node)] = node.source
+        waiting += node.children

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..chunking import auto_chunks
 from ..grid import Chunks
-from ..plan import Result
-from ..storage.layout import Strided
+from ..operations.base import Operation
 from .blockmap import MapPlan
 from .blockmap import Operand as Cut
+from .node import KeptNode, MemoryNode, Node, StoredNode
 
 __all__ = [
     "KeptNode",
     "MapNode",
     "MemoryNode",
     "Node",
+    "OpNode",
     "PickNode",
     "ReduceNode",
     "StoredNode",
@@ -36,87 +36,7 @@ __all__ = [
 
 
 @dataclass(eq=False)
-class StoredNode:
-    """An array in a file."""
-
-    source: Strided
-    set_chunks: Chunks | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
-
-    @property
-    def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
-        return (self.source.dtype,)
-
-    @property
-    def free(self) -> bool:
-        return self.set_chunks is None
-
-    @property
-    def order(self) -> str:
-        return self.source.order
-
-    @cached_property
-    def chunks(self) -> Chunks:
-        if self.set_chunks is not None:
-            return self.set_chunks
-        return auto_chunks(self.shape, self.source.itemsize, self.source.order)  # type: ignore[arg-type]
-
-
-@dataclass(eq=False)
-class KeptNode(StoredNode):
-    """An array in shared memory of this process, which is there as long as `memory` is."""
-
-    memory: Any = None
-    """Has the bytes of the whole, from offset 0 on, as its C-contiguous `array`."""
-
-    @property
-    def array(self) -> NDArray[Any]:
-        """The elements, where they are; read-only."""
-        found = self.source.view(self.memory.array.reshape(-1).view(np.uint8), 0)
-        found.flags.writeable = False
-        return found
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # By value: the memory is this process's.
-        return MemoryNode, (self.array, self.set_chunks)
-
-
-@dataclass(eq=False)
-class MemoryNode:
-    """An array in this process's memory."""
-
-    array: NDArray[Any]
-    set_chunks: Chunks | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
-        return (self.array.dtype,)
-
-    @property
-    def free(self) -> bool:
-        return self.set_chunks is None
-
-    @property
-    def order(self) -> str:
-        fortran = self.array.flags.f_contiguous and not self.array.flags.c_contiguous
-        return "F" if fortran else "C"
-
-    @cached_property
-    def chunks(self) -> Chunks:
-        if self.set_chunks is not None:
-            return self.set_chunks
-        return auto_chunks(self.shape, self.array.itemsize, self.order)  # type: ignore[arg-type]
-
-
-@dataclass(eq=False)
-class MapNode:
+class MapNode(Node):
     """A user's function on blocks."""
 
     function: Callable[..., Any]
@@ -149,13 +69,17 @@ class MapNode:
         return self.plan.chunks
 
     @property
-    def nodes(self) -> list[Node]:
-        """The arguments that are arrays."""
-        return [arg for arg in self.args if isinstance(arg, Node)]
+    def children(self) -> tuple[Node, ...]:
+        return tuple(arg for arg in self.args if isinstance(arg, Node))
+
+    def with_children(self, children: tuple[Node, ...]) -> MapNode:
+        fresh = iter(children)
+        args = tuple(next(fresh) if isinstance(arg, Node) else arg for arg in self.args)
+        return replace(self, args=args)
 
 
 @dataclass(eq=False)
-class PickNode:
+class PickNode(Node):
     """One of the outputs of a function that has several."""
 
     call: MapNode
@@ -176,9 +100,118 @@ class PickNode:
     def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
         return None if self.call.dtypes is None else (self.call.dtypes[self.output],)
 
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.call.name
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.call,)
+
+    def with_children(self, children: tuple[Node, ...]) -> PickNode:
+        (call,) = children
+        assert isinstance(call, MapNode)
+        return PickNode(call, self.output)
+
 
 @dataclass(eq=False)
-class ReduceNode:
+class OpNode(Node):
+    """An operation of ours on other nodes."""
+
+    operation: Operation
+    args: tuple[Node, ...]
+    set_chunks: Chunks | None = None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.operation.name
+
+    @property
+    def whole_first(self) -> bool:  # type: ignore[override]
+        return self.operation.apart
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return self.args
+
+    def with_children(self, children: tuple[Node, ...]) -> OpNode:
+        return OpNode(self.operation, children, self.set_chunks)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents; nan where an argument's are not known yet."""
+        known: tuple[int, ...] | None = vars(self).get("_shape")
+        if known is None:
+            known = tuple(self.operation.shape([arg.shape for arg in self.args]))
+            if not any(map(math.isnan, known)):
+                vars(self)["_shape"] = known
+        return known
+
+    @property
+    def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
+        known: tuple[np.dtype[Any], ...] | None = vars(self).get("_dtypes")
+        if known is None:
+            given = [arg.dtypes for arg in self.args]
+            if any(dtypes is None for dtypes in given):
+                return None
+            known = (self.operation.dtype([dtypes[0] for dtypes in given if dtypes]),)
+            vars(self)["_dtypes"] = known
+        return known
+
+    @cached_property
+    def free(self) -> bool:
+        return self._cuts is None
+
+    @cached_property
+    def order(self) -> str:
+        same = [arg.order for arg in self.args if arg.shape == self.shape and arg.shape]
+        return "F" if same and set(same) == {"F"} else "C"
+
+    @cached_property
+    def grain(self) -> int:
+        """As of its base; of arguments of the same shape, those of all of them together."""
+        given = [arg.grain for arg in self.args if arg.shape == self.shape]
+        return max(super().grain, min(sum(given), 4 * max(given, default=0)))
+
+    @property
+    def chunks(self) -> Chunks:
+        known: Chunks | None = vars(self).get("_chunks")
+        if known is None:
+            known = self._cuts
+            if known is None:
+                known = auto_chunks(self.shape, self.grain, self.order)  # type: ignore[arg-type]
+            known = known if self.set_chunks is not None else self._uncut(known)
+            if not any(map(math.isnan, self.shape)):
+                vars(self)["_chunks"] = known
+        return known
+
+    @property
+    def _cuts(self) -> Chunks | None:
+        """The blocks that were set, for this node or for what it is made of."""
+        if self.set_chunks is not None:
+            return self.set_chunks
+        given = [None if arg.free else arg.chunks for arg in self.args]
+        if all(chunks is None for chunks in given):
+            return None
+        return self.operation.chunks(given, [arg.shape for arg in self.args])
+
+    def _uncut(self, chunks: Chunks) -> Chunks:
+        """The same blocks, joined along the axes that are made in one piece."""
+        axes = self.operation.uncut([arg.shape for arg in self.args])
+        if not axes:
+            return chunks
+        row = math.prod(self.shape[axis] for axis in axes)
+        others = [axis for axis in range(len(chunks)) if axis not in axes]
+        fresh = auto_chunks([self.shape[axis] for axis in others], self.grain * max(row, 1))
+        cuts: dict[int, tuple[int, ...]] = dict(zip(others, fresh, strict=True))
+        return tuple(cuts.get(axis, (self.shape[axis],)) for axis in range(len(chunks)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"operation": self.operation, "args": self.args, "set_chunks": self.set_chunks}
+
+
+@dataclass(eq=False)
+class ReduceNode(Node):
     """A reduction of another node; `make` builds its record once the source's dtype is known."""
 
     source: Node
@@ -188,6 +221,14 @@ class ReduceNode:
     set_chunks: Chunks | None = None
 
     order = "C"
+    whole_first = True
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.source,)
+
+    def with_children(self, children: tuple[Node, ...]) -> ReduceNode:
+        return replace(self, source=children[0])
 
     @classmethod
     def of(cls, source: Node, name: str, **parameters: Any) -> ReduceNode:
@@ -223,9 +264,6 @@ class ReduceNode:
     def chunks(self) -> Chunks:
         return auto_chunks(self.shape, 8) if self.set_chunks is None else self.set_chunks
 
-    def result(self, stage: int, write: int) -> Result:
-        return Result(stage, write, self.shape, self.reduction.out_dtype)
-
 
 def _make_reduction(
     name: str, parameters: Mapping[str, Any], shape: tuple[int, ...], dtype: np.dtype[Any]
@@ -233,9 +271,6 @@ def _make_reduction(
     from ..leaves import make_reduction
 
     return make_reduction(name, shape, dtype, **parameters)
-
-
-Node = StoredNode | MemoryNode | MapNode | PickNode | ReduceNode
 
 
 def whole_chunks(node: Node) -> Chunks:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from ..grid import Chunks
 from ..plan import InMemory
 from ..storage.layout import Strided
-from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode
+from .expr import MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode, StoredNode
+from .node import postorder
 
 __all__ = [
     "Root",
-    "children_of",
-    "is_stored",
+    "flexible",
     "itemsize_of",
     "label_of",
     "level_of",
-    "nested_reductions",
+    "nested_results",
     "ones_like",
+    "own_level",
     "sizes_known",
     "sources_of",
 ]
@@ -35,60 +36,58 @@ class Root:
     in_place: bool = False
 
 
-def nested_reductions(node: Node) -> list[ReduceNode]:
-    """Reductions that must have ended before `node` can be made, innermost first."""
-    found: dict[int, ReduceNode] = {}
-
-    def visit(node: Node) -> None:
-        for child in children_of(node):
-            visit(child)
-            if isinstance(child, ReduceNode):
-                found[id(child)] = child
-
-    visit(node)
-    return list(found.values())
+def nested_results(node: Node) -> list[Node]:
+    """What must have been made before `node` can be made, innermost first."""
+    return [below for below in postorder(node) if below.whole_first and below is not node]
 
 
-def children_of(node: Node) -> list[Node]:
-    if isinstance(node, MapNode):
-        return node.nodes
-    if isinstance(node, PickNode):
-        return [node.call]
-    return [node.source] if isinstance(node, ReduceNode) else []
+def own_level(node: Node) -> int:
+    """How many passes must be over before this node's own can begin."""
+    return level_of(node) - node.whole_first
 
 
 def level_of(node: Node) -> int:
-    """How many passes must be over before this node's own can begin."""
-    if isinstance(node, ReduceNode):
-        return level_of(node.source) + 1
-    return max((level_of(child) for child in children_of(node)), default=0)
+    """How many passes must be over before what is made of this node can be made with others."""
+    known: dict[int, int] = {}
+    for below in postorder(node):
+        own = max((known[id(child)] for child in below.children), default=0)
+        known[id(below)] = own + below.whole_first
+    return known[id(node)]
 
 
 def sources_of(node: Node) -> frozenset[int]:
     """The arrays that making this node reads in its own pass."""
+    if isinstance(node, ReduceNode):
+        return frozenset()
+    found = [_own_source(below) for below in postorder(node, lambda n: not n.whole_first)]
+    return frozenset().union(*found)
+
+
+def _own_source(node: Node) -> frozenset[int]:
     if isinstance(node, StoredNode):
         return frozenset([hash((node.source.file.dev, node.source.file.ino))])
     if isinstance(node, MemoryNode):
         return frozenset([id(node.array)])
+    return frozenset([id(node)] if isinstance(node, MapNode) else [])
+
+
+def flexible(node: Node) -> bool:
+    """Whether any region of a node can be made by itself: no user's function is under it."""
     if isinstance(node, ReduceNode):
-        return frozenset()
-    found = frozenset([id(node)] if isinstance(node, MapNode) else [])
-    return found.union(*(sources_of(child) for child in children_of(node)))
-
-
-def is_stored(node: Node) -> bool:
-    return not isinstance(node, (MapNode, PickNode))
+        return True
+    return not any(
+        isinstance(below, (MapNode, PickNode))
+        for below in postorder(node, lambda n: not n.whole_first)
+    )
 
 
 def itemsize_of(node: Node) -> int:
-    assert node.dtypes is not None
-    return max(node.dtypes[0].itemsize, 1)
+    """Bytes per element that blocks are measured by; of an expression, of all it is made of."""
+    return node.grain
 
 
 def label_of(node: Node) -> str:
-    if isinstance(node, MapNode):
-        return node.name
-    return label_of(node.call) if isinstance(node, PickNode) else "copy"
+    return node.name if isinstance(node, (MapNode, PickNode, OpNode)) else "copy"
 
 
 def sizes_known(chunks: Chunks) -> bool:

@@ -12,12 +12,14 @@ from functools import partial
 from typing import Any
 
 from ..chunking import BLOCK_BYTES, refine
+from ..errors import PlanError
 from ..grid import Chunks, Grid
 from ..leaves.cut import leaf_chunks
 from ..plan import (
     Access,
     Blocks,
     Gather,
+    How,
     InMemory,
     Partials,
     Plan,
@@ -26,26 +28,43 @@ from ..plan import (
     Scratch,
     Source,
     Stage,
+    Through,
+    Via,
     Write,
 )
-from ..program import Call, Input, Operand, Pick, Program
+from ..program import Apply, Call, Input, Operand, Pick, Program, Tile
 from .blockmap import block_info
 from .collect import Collect
-from .expr import MapNode, MemoryNode, Node, PickNode, ReduceNode, StoredNode, whole_chunks
+from .expr import (
+    MapNode,
+    MemoryNode,
+    Node,
+    OpNode,
+    PickNode,
+    ReduceNode,
+    StoredNode,
+    whole_chunks,
+)
 from .graph import (
     Root,
-    is_stored,
+    flexible,
     itemsize_of,
     label_of,
     level_of,
-    nested_reductions,
+    nested_results,
     ones_like,
+    own_level,
     sizes_known,
     sources_of,
 )
+from .node import postorder
 from .passes import shared_passes
+from .paths import Paths
 
 __all__ = ["leaves_of", "lower"]
+
+# How items lead to the blocks of a user's function that operations need, and the grid of those.
+_Via = tuple[Through | Via, Grid] | None
 
 
 @dataclass(eq=False)
@@ -91,7 +110,6 @@ class _Lowering:
         self.roots, self.unit = roots, unit
         self.drafts: list[_Draft] = []
         self.placed: dict[int, tuple[_Draft, int]] = {}
-        self.results: dict[int, ReduceNode] = {}
         self._memory: dict[int, InMemory] = {}
         self._grids: dict[Chunks, Grid] = {}
 
@@ -104,23 +122,25 @@ class _Lowering:
         return found
 
     def plan(self) -> Plan:
-        needed: dict[int, ReduceNode] = {}
+        needed: dict[int, Node] = {}
         for root in self.roots:
-            for node in nested_reductions(root.node):
+            for node in nested_results(root.node):
                 needed[id(node)] = node
             if isinstance(root.node, ReduceNode) and root.target is None:
                 needed[id(root.node)] = root.node
-        blocks = [root for root in self.roots if id(root.node) not in needed]
+        blocks = [r for r in self.roots if r.target is not None or id(r.node) not in needed]
+        blocks += [Root(node) for node in needed.values() if not isinstance(node, ReduceNode)]
+        reductions = [node for node in needed.values() if isinstance(node, ReduceNode)]
         for level in range(1 + max((level_of(r.node) for r in self.roots), default=0)):
             for root in blocks:
-                if not isinstance(root.node, ReduceNode) and level_of(root.node) == level:
+                if not isinstance(root.node, ReduceNode) and own_level(root.node) == level:
                     self._place_blocks(root, level)
             # Computed arrays fix the grid of their pass; stored ones fit in with many.
             stored: dict[Any, list[ReduceNode]] = {}
-            for reduce in needed.values():
+            for reduce in reductions:
                 if level_of(reduce.source) != level:
                     continue
-                if is_stored(reduce.source):
+                if flexible(reduce.source):
                     key = sources_of(reduce.source), reduce.source.shape
                     stored.setdefault(key, []).append(reduce)
                 else:
@@ -207,7 +227,7 @@ class _Lowering:
                 and draft.sources & sources_of(source)
                 and draft.grid.shape == leaves.shape
                 and leaves.refines(draft.grid)
-                and (is_stored(source) or draft.grid == Grid(source.chunks))
+                and (flexible(source) or draft.grid == Grid(source.chunks))
             ):
                 return draft
         return None
@@ -216,7 +236,6 @@ class _Lowering:
         leaves = leaves_of(node.source, node.reduction)
         value = self._value(draft, node.source, tuple(range(leaves.ndim)), draft.grid.chunks)
         self.placed[id(node)] = draft, len(draft.writes)
-        self.results[id(node)] = node
         draft.writes.append(Partials(node.reduction, leaves))
         draft.values.append(value)
         draft.labels.append(node.name)
@@ -238,32 +257,102 @@ class _Lowering:
 
     # ---- programs -----------------------------------------------------------------------------
 
-    def _value(self, draft: _Draft, node: Node, axes: tuple[int, ...], chunks: Chunks) -> Any:
-        """The plan's record for a node, cut by `chunks`, whose blocks item axes `axes` pick."""
-        key = id(node), axes, chunks if not isinstance(node, (MapNode, PickNode)) else None
+    def _value(
+        self,
+        draft: _Draft,
+        node: Node,
+        axes: tuple[int, ...],
+        chunks: Chunks,
+        via: _Via = None,
+    ) -> Any:
+        """The plan's record for a node, cut by `chunks`, whose blocks item axes `axes` pick.
+
+        With `via` they are axes of the blocks that it leads to, not of the items.
+        """
+        key = id(node), axes, None if isinstance(node, (MapNode, PickNode)) else chunks, via
         if key not in draft.built:
-            draft.built[key] = self._build(draft, node, axes, chunks)
+            draft.built[key] = self._build(draft, node, axes, chunks, via)
         return draft.built[key]
 
-    def _build(self, draft: _Draft, node: Node, axes: tuple[int, ...], chunks: Chunks) -> Any:
+    def _build(
+        self, draft: _Draft, node: Node, axes: tuple[int, ...], chunks: Chunks, via: _Via
+    ) -> Any:
         if isinstance(node, PickNode):
-            return Pick(self._value(draft, node.call, axes, chunks), node.output)
+            return Pick(self._value(draft, node.call, axes, chunks, via), node.output)
         if isinstance(node, MapNode):
-            return self._call(draft, node, axes)
-        source: Source
-        if isinstance(node, StoredNode):
-            source = node.source
-        elif isinstance(node, MemoryNode):
-            source = self._memory.setdefault(id(node), InMemory(node.array))
-        else:
-            earlier, write = self.placed[id(node)]
-            stage = next(n for n, known in enumerate(self.drafts) if known is earlier)
-            draft.after.add(stage)
-            source = draft.built.setdefault(("result", id(node)), node.result(stage, write))
+            return self._call(draft, node, axes, via)
         grid = self._grid(chunks)
-        return Input(draft.access(source, Gather(grid, axes)), grid)
+        if isinstance(node, OpNode) and not self._made_before(node):
+            order: Any = node.order
+            return Tile(self._operations(draft, node, Gather(grid, axes), via), grid, order)
+        how: How = Gather(grid, axes)
+        if via is not None:
+            how = Via(*via, how)
+        return Input(draft.access(self._source(draft, node), how), grid)
 
-    def _call(self, draft: _Draft, node: MapNode, axes: tuple[int, ...]) -> Call:
+    def _source(self, draft: _Draft, node: Node) -> Source:
+        """What is read for a node that is there when the stage begins."""
+        if isinstance(node, StoredNode):
+            return node.source
+        if isinstance(node, MemoryNode):
+            return self._memory.setdefault(id(node), InMemory(node.array))
+        earlier, write = self.placed[id(node)]
+        stage = next(n for n, known in enumerate(self.drafts) if known is earlier)
+        draft.after.add(stage)
+        assert node.dtypes is not None
+        made = Result(stage, write, node.shape, node.dtypes[0])
+        found: Source = draft.built.setdefault(("result", id(node)), made)
+        return found
+
+    def _operations(self, draft: _Draft, top: OpNode, start: Gather, via: _Via) -> Apply:
+        """The operations that a node is made by, down to what is read and to users' functions."""
+        inner = [
+            node
+            for node in postorder(top, lambda node: self._inside(node, top))
+            if self._inside(node, top)
+        ]
+        made: dict[int, Any] = {}
+        paths = Paths(top, inner, start)
+        for node in inner:
+            args = []
+            for child in node.children:
+                if id(child) not in made:
+                    made[id(child)] = self._argument(draft, child, paths, via)
+                args.append(made[id(child)])
+            made[id(node)] = _applied(node, tuple(args))
+        found: Apply = made[id(top)]
+        return found
+
+    def _inside(self, node: Node, top: OpNode) -> bool:
+        return isinstance(node, OpNode) and (node is top or not self._made_before(node))
+
+    def _made_before(self, node: Node) -> bool:
+        return node.whole_first and id(node) in self.placed
+
+    def _argument(self, draft: _Draft, node: Node, paths: Paths, via: _Via) -> Any:
+        """What operations read, or a user's function whose blocks they need."""
+        how = paths.to(node)
+        chunks = node.chunks
+        if isinstance(node, (MapNode, PickNode)):
+            if not sizes_known(chunks):
+                raise PlanError(
+                    f"{node.name} makes blocks of unknown size: give map_blocks the sizes in "
+                    "chunks=, or call compute_chunk_sizes() before working on its result"
+                )
+            grid = self._grid(chunks)
+            if isinstance(how, Gather) and how.grid == grid:
+                return self._value(draft, node, how.axes, chunks, via)
+            full = tuple(range(grid.ndim))
+            outer: Any = how if isinstance(how, Through) else Through(how, ((),))
+            if via is not None:
+                outer = Via(*via, outer)
+            return self._value(draft, node, full, chunks, (outer, grid))
+        if via is not None:
+            how = Via(*via, how)
+        grid = how.grid if isinstance(how, Gather) else self._grid(_one_block(node.shape))
+        return Input(draft.access(self._source(draft, node), how), grid)
+
+    def _call(self, draft: _Draft, node: MapNode, axes: tuple[int, ...], via: _Via) -> Call:
         args: list[Any] = []
         arrays = 0
         positions = []
@@ -273,7 +362,7 @@ class _Lowering:
                 continue
             own = node.plan.axes[arrays]
             below = tuple(axis if axis < 0 else axes[axis] for axis in own)
-            value = self._value(draft, arg, below, node.plan.inputs[arrays])
+            value = self._value(draft, arg, below, node.plan.inputs[arrays], via)
             args.append(Operand(value, own))
             positions.append(position)
             arrays += 1
@@ -294,6 +383,18 @@ class _Lowering:
         )
 
 
+def _applied(node: Node, args: tuple[Any, ...]) -> Apply:
+    assert isinstance(node, OpNode)
+    assert node.dtypes is not None
+    dtypes = tuple(arg.dtypes[0] for arg in node.args if arg.dtypes is not None)
+    shapes = tuple(arg.shape for arg in node.args)
+    return Apply(node.operation, args, shapes, dtypes, node.shape, node.dtypes[0])
+
+
+def _one_block(shape: tuple[int, ...]) -> Chunks:
+    return tuple((extent,) for extent in shape)
+
+
 def leaves_of(source: Node, reduction: Any) -> Grid:
     """The fixed cut of a node for a reduction."""
     assert source.dtypes is not None
@@ -302,7 +403,7 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
         return Grid(chunks)
     itemsize = source.dtypes[0].itemsize
     partial_itemsize = reduction.partial_dtype.itemsize
-    if is_stored(source):
+    if flexible(source):
         shape: tuple[int, ...] = source.shape
         cut = leaf_chunks(shape, reduction.axes, itemsize, source.order, partial_itemsize)  # type: ignore[arg-type]
         return Grid(cut)

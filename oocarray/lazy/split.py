@@ -7,6 +7,7 @@ function's array keeps its leaves, and so its bits: the pieces under it are thos
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,8 +16,8 @@ from ..estimate import item_cost
 from ..grid import Chunks
 from ..plan import Plan
 from .blockmap import FIRST, MapPlan
-from .expr import MapNode, Node, PickNode, ReduceNode
-from .graph import Root
+from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
+from .graph import Root, flexible
 from .lower import leaves_of
 
 __all__ = ["split_blocks", "splittable_axes"]
@@ -57,7 +58,7 @@ def splittable_axes(node: Node) -> frozenset[int]:
         return frozenset()
     covered: set[int] = set()
     refused: set[int] = set()
-    for child, axes, sizes in zip(node.nodes, node.plan.axes, node.plan.inputs, strict=True):
+    for child, axes, sizes in zip(node.children, node.plan.axes, node.plan.inputs, strict=True):
         own = splittable_axes(child)
         for p, axis in enumerate(axes):
             if axis == FIRST and sum(sizes[p]) != 1:
@@ -79,27 +80,51 @@ class _Split:
         self.cost, self.share = cost, share
         self.known: dict[tuple[int, Chunks], MapNode] = {}
         self.reduced: dict[int, ReduceNode] = {}
+        self.made: dict[int, Node] = {}
 
     def root(self, node: Node) -> Node:
         """Rewrite a node whose grid is its own affair."""
         if isinstance(node, ReduceNode):
             return self.reduction(node)
+        if isinstance(node, OpNode):
+            return self.operation(node)
         if not isinstance(node, (MapNode, PickNode)):
             return node
-        axes = sorted(splittable_axes(node))
+        return self.cut(node, self.pieces(node, sorted(splittable_axes(node))))
+
+    def operation(self, node: OpNode) -> Node:
+        """Rewrite what is made by operations: any part of it can be made, if no block is in it."""
+        if id(node) not in self.made:
+            args = tuple(
+                self.root(arg) if isinstance(arg, (OpNode, ReduceNode)) else arg
+                for arg in node.args
+            )
+            fresh = node if all(map(operator.is_, args, node.args)) else replace(node, args=args)
+            if flexible(node):
+                whole = node.operation.uncut([arg.shape for arg in node.args])
+                pieces = self.pieces(node, [a for a in range(len(node.shape)) if a not in whole])
+                fresh = replace(fresh, set_chunks=pieces)
+            self.made[id(node)] = fresh
+        return self.made[id(node)]
+
+    def pieces(self, node: Node, axes: Sequence[int]) -> Chunks:
+        """Cut the blocks of a node along some axes so that an item costs no more than its share."""
         block = [max(sizes, default=1) for sizes in node.chunks]
         fixed = math.prod(size for axis, size in enumerate(block) if axis not in axes)
         element = -(-self.cost // max(math.prod(block), 1))
         fitting = auto_chunks([block[axis] for axis in axes], element * fixed, target=self.share)
         for axis, sizes in zip(axes, fitting, strict=True):
             block[axis] = max(sizes)
-        pieces = refine(node.chunks, [max(size, 1) for size in block]) if axes else node.chunks
-        return self.cut(node, pieces)
+        return refine(node.chunks, [max(size, 1) for size in block]) if axes else node.chunks
 
     def reduction(self, node: ReduceNode) -> ReduceNode:
         if id(node) not in self.reduced:
             source = node.source
             pieces = source.chunks
+            if isinstance(source, OpNode):
+                fresh = replace(node, source=self.operation(source))
+                self.reduced[id(node)] = fresh
+                return fresh
             if isinstance(source, (MapNode, PickNode)):
                 axes, leaves = splittable_axes(source), leaves_of(source, node.reduction)
                 pieces = tuple(

@@ -18,7 +18,7 @@ from ..grid import Coords, Region
 from ..pages import calls
 from ..pages.mapping import Window
 from ..plan import Blocks, Partials, Scratch, Stage, Task
-from ..program import Input, Program
+from ..program import Call, Input, Program
 from ..storage.layout import Strided
 from ..walks import boxes, hull, walk
 from .evaluate import Block, Evaluator
@@ -76,6 +76,7 @@ class Engine:
                 raise AssertionError(f"scratch must have been laid out before the run: {write}")
         self._update = _updated(self.stage)
         self._updating: Block | None = None
+        self._region: Region = ()
         self.item: int | None = None
         self.bind_error: BaseException | None = None
 
@@ -200,14 +201,20 @@ class Engine:
         self.files.close()
 
     def _read(self, reader: Reader, ends: list[tuple[Coords, Coords]]) -> list[Region]:
-        """What the items of some boxes read, one region for each box."""
-        grid, access = self.stage.grid, reader.access
-        return [hull(access.region(grid, first), access.region(grid, last)) for first, last in ends]
+        """What the items of some boxes read."""
+        return [part for pair in ends for part in reader.access.box(self.stage.grid, *pair)]
 
     def _lent(self, region: Region) -> Block:
         # The block that an update changes: the same pages for reading and for writing.
         assert self._updating is not None
-        return self._updating
+        if region == self._region:
+            return self._updating
+        return self._updating[
+            tuple(
+                slice(part.start - base.start, part.stop - base.start)
+                for part, base in zip(region, self._region, strict=True)
+            )
+        ]
 
     def _clear(self, prepared: Prepared) -> None:
         """Before another try: what a function leaves out is zero, as it was the first time."""
@@ -227,7 +234,9 @@ class Engine:
         done: dict[int, Block] = {}
         if self._update is not None:
             (self._updating,) = outs.values()
-            done[id(values[0])] = evaluator.value(values[0], coords)
+            self._region = self.stage.grid.region(coords)
+            changes = isinstance(values[0], Call) and values[0].form == "update"
+            evaluator.value(values[0], coords, None if changes else self._updating)
             return
         for number, out in outs.items():
             done[id(values[number])] = evaluator.value(values[number], coords, out)

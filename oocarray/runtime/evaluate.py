@@ -16,8 +16,19 @@ import numpy as np
 from .. import jit
 from ..errors import BlockMismatchError
 from ..grid import Coords, Region
-from ..program import ALL, BLOCK_ID, Call, Input, Operand, Pick, Program
+from ..program import (
+    ALL,
+    BLOCK_ID,
+    Call,
+    Input,
+    Operand,
+    Program,
+    Tile,
+    Value,
+    dtype_of,
+)
 from ..regions import Gather
+from .tiles import Tiles, shared_nodes
 
 __all__ = ["Evaluator"]
 
@@ -38,14 +49,16 @@ class Evaluator:
     def __init__(self, program: Program, readers: Sequence[Reader]) -> None:
         self._readers = readers
         self._entries: dict[int, Callable[..., Any]] = {}
-        self._shared = _used_twice(program)
+        self._shared = shared_nodes(program)
         self._memo: dict[tuple[int, Coords], Any] = {}
+        self._tiles = Tiles(self._shared, readers, self.value)
 
     def new_item(self) -> None:
         """Forget the results of the item before."""
         self._memo.clear()
+        self._tiles.new_item()
 
-    def value(self, node: Input | Call | Pick, coords: Coords, out: Block | None = None) -> Block:
+    def value(self, node: Value, coords: Coords, out: Block | None = None) -> Block:
         """Return the node's block at `coords` of its grid; in `out`, if that is given."""
         if isinstance(node, Input):
             block = self._readers[node.access](node.grid.region(coords))
@@ -53,6 +66,8 @@ class Evaluator:
                 return block
             out[...] = block
             return out
+        if isinstance(node, Tile):
+            return self._tiles.make(node, node.grid.region(coords), out)
         call, pick = (node, 0) if isinstance(node, Call) else (node.call, node.output)
         key = id(call), coords
         if key in self._memo:
@@ -146,8 +161,9 @@ class Evaluator:
                 lambda inner: self.value(node, inner),
             )
         region = Gather(grid, axes).region(grid, coords, grid.shape)
-        dtype = node.dtypes[0] if isinstance(node, Call) else node.call.dtypes[node.output]
-        whole = np.empty([part.stop - part.start for part in region], dtype)
+        if isinstance(node, Tile):
+            return self._tiles.make(node, region, None)
+        whole = np.empty([part.stop - part.start for part in region], dtype_of(node))
         for inner in itertools.product(*picks):
             place = tuple(
                 slice(part.start - base.start, part.stop - base.start)
@@ -249,23 +265,3 @@ def _advice(block: Block, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     if not _same_shape(block.shape, shape):
         return "; give chunks=, drop_axis= or new_axis= if the function changes the shape"
     return f"; give dtype={str(block.dtype)!r}, or return block.astype({str(dtype)!r})"
-
-
-def _used_twice(program: Program) -> set[int]:
-    """Find the calls that more than one consumer asks for: only their results are kept."""
-    counts: dict[int, int] = {}
-
-    def visit(node: Any) -> None:
-        if isinstance(node, Pick):
-            node = node.call
-        if not isinstance(node, Call):
-            return
-        counts[id(node)] = counts.get(id(node), 0) + 1
-        if counts[id(node)] == 1:
-            for arg in node.args:
-                if isinstance(arg, Operand):
-                    visit(arg.node)
-
-    for value in program.values:
-        visit(value)
-    return {number for number, count in counts.items() if count > 1}

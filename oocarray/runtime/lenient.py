@@ -16,7 +16,17 @@ import numpy as np
 from ..errors import PlanError
 from ..grid import Coords
 from ..plan import Blocks, OnError, Partials, Plan, Scratch, Stage
-from ..program import Call, Input, Operand, Pick, Program, calls_in
+from ..program import (
+    Apply,
+    Call,
+    Input,
+    Operand,
+    Pick,
+    Program,
+    Tile,
+    calls_in,
+    dtype_of,
+)
 from .evaluate import Block, Evaluator
 from .job import Partial
 
@@ -58,7 +68,7 @@ def check_on_error(plan: Plan, on_error: OnError, fill_value: Any) -> None:
 
 def _check_write(stage: Stage, number: int, write: Any, on_error: OnError, fill_value: Any) -> None:
     value = stage.kernel.values[number]
-    if isinstance(value, Input):
+    if isinstance(value, Input) or not calls_in([value]):
         return
     if not value.known:
         raise PlanError(
@@ -77,10 +87,8 @@ def _check_write(stage: Stage, number: int, write: Any, on_error: OnError, fill_
         )
 
 
-def _dtype(value: Call | Pick, write: Any = None) -> np.dtype[Any]:
-    if isinstance(write, Scratch):
-        return write.dtype
-    return value.dtypes[0] if isinstance(value, Call) else value.call.dtypes[value.output]
+def _dtype(value: Call | Pick | Tile, write: Any = None) -> np.dtype[Any]:
+    return write.dtype if isinstance(write, Scratch) else dtype_of(value)
 
 
 def fill_of(dtype: np.dtype[Any], fill_value: Any) -> Any:
@@ -151,6 +159,10 @@ def guarded(program: Program) -> Program:
             return replace(node, call=rebuilt(node.call))
         if isinstance(node, Operand):
             return replace(node, node=rebuilt(node.node))
+        if isinstance(node, Tile):
+            return replace(node, node=rebuilt(node.node))
+        if isinstance(node, Apply):
+            return replace(node, args=tuple(map(rebuilt, node.args)))
         if not isinstance(node, Call):
             return node
         args = tuple(rebuilt(arg) if isinstance(arg, Operand) else arg for arg in node.args)
@@ -191,7 +203,7 @@ class Lenient:
                 windows = prepared.windows.get(number, [])
                 out = engine._writers[number].block(coords, windows)
             source = value.call if isinstance(value, Pick) else value
-            if prepared.how == "give up" and not isinstance(source, Input):
+            if prepared.how == "give up" and calls_in([value]):
                 failures[id(source)] = _MANY_TIMES
             if id(value) not in done and id(source) not in failures:
                 try:
@@ -218,7 +230,7 @@ class Lenient:
         """What stands for a block that could not be made."""
         if out is None:
             value = self._engine.program.values[number]
-            assert isinstance(value, (Call, Pick))
+            assert isinstance(value, (Call, Pick, Tile))
             shape = [part.stop - part.start for part in self._stage.grid.region(coords)]
             dtype = _dtype(value)
             return np.full(shape, fill_of(dtype, self._job.fill_value), dtype)

@@ -1,0 +1,165 @@
+"""Makes regions of what operations yield, piece by piece; it calls no user's function itself.
+
+Where every operation of a tree is as cheap piece by piece as at once, a block is made in pieces
+that stay in the processor's cache, so that however large the tree is, what lies between its
+operations takes a few hundred KiB.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..grid import Coords, Region, fastest_first
+from ..operations.base import PIECE, Arguments, extents
+from ..program import Apply, Call, Input, Pick, Program, Tile, applies_in, below, dtype_of
+from ..walks import cut, hit
+
+__all__ = ["Tiles", "divisible", "shared_nodes"]
+
+Block = np.ndarray[Any, Any]
+Key = tuple[Any, ...]
+
+
+class Tiles:
+    """The operations of a program.
+
+    Parameters
+    ----------
+    shared : set of int
+        Nodes that more than one asks for, by id: only their results are kept.
+    readers : sequence of callable
+        ``readers[access](region)`` returns that region of what the access reads.
+    block : callable
+        ``block(call, coords)`` returns a block of a user's function.
+    """
+
+    def __init__(
+        self,
+        shared: set[int],
+        readers: Sequence[Callable[[Region], Block]],
+        block: Callable[[Any, Coords], Block],
+    ) -> None:
+        self._shared, self._readers, self._block = shared, readers, block
+        self._divisible: dict[int, bool] = {}
+        self._pulls: dict[int, Arguments] = {}
+        self._item: dict[Key, Block] = {}
+        self._piece: dict[Key, Block] = {}
+
+    def new_item(self) -> None:
+        """Forget the results of the item before."""
+        self._item.clear()
+        self._piece.clear()
+
+    def make(self, tile: Tile, region: Region, out: Block | None) -> Block:
+        """Return a region of a tile; in `out`, if that is given."""
+        node = tile.node
+        shape = extents(region)
+        if 0 in shape:
+            return np.empty(shape, node.dtype) if out is None else out
+        known = self._divisible.get(id(tile))
+        if known is None:
+            known = self._divisible[id(tile)] = divisible(tile)
+        if not known or math.prod(shape) <= PIECE:
+            found = self._made(node, region, out)
+            self._piece.clear()
+            return found if out is None else _put(out, found)
+        if out is None:
+            out = np.empty(shape, node.dtype, tile.order)
+        fortran = out.flags.f_contiguous and not out.flags.c_contiguous
+        fastest = fastest_first(out.ndim, "F" if fortran else "C")
+        for piece in cut(region, PIECE, fastest):
+            place = out[_within(piece, region)]
+            _put(place, self._made(node, piece, place))
+            self._piece.clear()
+        return out
+
+    def _made(self, node: Any, region: Region, out: Block | None = None) -> Block:
+        """A region of a node: an array of its dtype, which may be `out`, or anybody's memory."""
+        if isinstance(node, Input):
+            return self._readers[node.access](region)
+        if isinstance(node, (Call, Pick)):
+            return self._of_blocks(node, region)
+        shape = extents(region)
+        if 0 in shape:
+            return np.empty(shape, node.dtype)
+        if id(node) not in self._shared:
+            return node.operation.make(region, self._arguments(node), out)
+        key = (id(node), *((part.start, part.stop) for part in region))
+        known = self._piece.get(key)
+        if known is None:
+            # Not in `out`: it is asked for again, and might be changed there.
+            known = node.operation.make(region, self._arguments(node), None)
+            self._piece[key] = known
+        return known
+
+    def _arguments(self, node: Apply) -> Arguments:
+        found = self._pulls.get(id(node))
+        if found is None:
+            pull = partial(_pull, self._made, node.args)
+            found = Arguments(node.shapes, node.dtypes, node.dtype, pull)
+            self._pulls[id(node)] = found
+        return found
+
+    def _of_blocks(self, node: Call | Pick, region: Region) -> Block:
+        """A region of what a user's function makes block by block."""
+        grid = node.grid
+        places = hit(grid, region)
+        if math.prod(map(len, places)) == 1:
+            coords = tuple(place[0] for place in places)
+            whole = grid.region(coords)
+            block = self._block(node, coords)
+            return block if whole == region else block[_within(region, whole)]
+        found = np.empty(extents(region), dtype_of(node))
+        for coords in itertools.product(*places):
+            whole = grid.region(coords)
+            both = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(whole, region, strict=True)
+            )
+            found[_within(both, region)] = self._block(node, coords)[_within(both, whole)]
+        return found
+
+
+def divisible(tile: Tile) -> bool:
+    """Whether a tile may be made piece by piece."""
+    return all(node.operation.divisible for node in applies_in(tile))
+
+
+def shared_nodes(program: Program) -> set[int]:
+    """Find what more than one consumer asks for, or one asks for in pieces, by id."""
+    counts: dict[int, int] = {}
+
+    def visit(node: Any, times: int = 1) -> None:
+        if isinstance(node, (Call, Apply)):
+            counts[id(node)] = counts.get(id(node), 0) + times
+            if counts[id(node)] > times:
+                return
+        for part in below(node):
+            # Blocks of a function are asked for piece by piece.
+            visit(part, 2 if isinstance(node, Apply) and not isinstance(part, Apply) else times)
+
+    for value in {id(value): value for value in program.values}.values():
+        visit(value)
+    return {number for number, count in counts.items() if count > 1}
+
+
+def _pull(made: Callable[[Any, Region], Block], args: Sequence[Any], k: int, r: Region) -> Block:
+    return made(args[k], r)
+
+
+def _put(out: Block, found: Block) -> Block:
+    if found is not out:
+        out[...] = found
+    return out
+
+
+def _within(region: Region, whole: Region) -> Region:
+    return tuple(
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, whole, strict=True)
+    )
