@@ -14,6 +14,7 @@ from .grid import Chunks, Coords
 from .lazy.expr import ReduceNode, StoredNode
 from .lazy.graph import Root
 from .methods import Reductions
+from .operators import Operators
 from .plan import Options
 from .runtime.limits import room
 from .storage.layout import Strided
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Array", "node_of"]
 
 
-class Array(Stored, Reductions):
+class Array(Operators, Stored, Reductions):
     """An array in a file, or one that is to be computed from such arrays, block by block.
 
     Made by `oocarray.open`, `oocarray.create`, `oocarray.from_array`, `oocarray.map_blocks`
@@ -44,7 +45,6 @@ class Array(Stored, Reductions):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy must not load the array behind the caller's back
 
     @property
     def shape(self) -> tuple[int, ...]:

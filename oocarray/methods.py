@@ -26,20 +26,6 @@ class Reductions:
 
     __slots__ = ()
 
-    def __bool__(self) -> bool:
-        raise TypeError("whether an out-of-core array is true is not known yet: compute() it first")
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        # What Python would answer, False, is not what it looks like to those who know NumPy.
-        raise TypeError(
-            "out-of-core arrays are not compared by == and !=; map_blocks(numpy.equal, x, y) "
-            "compares elements, `is` compares objects"
-        )
-
-    __hash__ = object.__hash__
-
     def _reduce(self, name: str, **parameters: Any) -> Array:
         raise NotImplementedError
 

@@ -22,10 +22,10 @@ from .storage.growing import check_growable, grow
 from .storage.layout import Strided
 from .storage.memmaps import as_memmap
 from .storage.retyped import retyped
-from .storage.strides import expand_index
 
 if TYPE_CHECKING:
     from .core import Array
+    from .indexing import Indexer
 
 __all__ = ["MODES", "Stored"]
 
@@ -275,42 +275,44 @@ class Stored:
         self.close()
 
     def __getitem__(self, key: Any) -> Array:
-        """A field of a structured array, or a part by ints and slices of what is not computed."""
-        if isinstance(self.node, MemoryNode):
-            if not isinstance(key, str):
-                key = tuple(
-                    expand_index(key if isinstance(key, tuple) else (key,), len(self.node.shape))
-                )
-            return self._derived(MemoryNode(np.asarray(self.node.array[key])))
-        source, node = self._stored("indexing"), self._node
-        assert isinstance(node, StoredNode)
-        if isinstance(key, str):
-            field, chunks = source.field(key), node.set_chunks
-            if chunks is not None:
-                # A sub-array's axes are in one block.
-                chunks = (*chunks, *((size,) for size in field.shape[source.ndim :]))
-            return self._derived(replace(node, source=field, set_chunks=chunks))
-        return self._derived(replace(node, source=source.index(key), set_chunks=None))
+        """A part of the array, by any of NumPy's keys; lazy, and a view where it is stored."""
+        from .indexing import getitem
+
+        return getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Change a part: in the file at once, in memory at once, or as a new expression."""
+        from .assigning import assign
+
+        assign(self, key, value)  # type: ignore[arg-type]
+
+    @property
+    def oindex(self) -> Indexer:
+        """Outer indexing in brackets: for each axis an int, a slice, or positions, as in zarr."""
+        from .indexing import Indexer
+
+        return Indexer(self, "oindex")
+
+    @property
+    def vindex(self) -> Indexer:
+        """Pointwise indexing in brackets; the axis of the points comes first, as in dask."""
+        from .indexing import Indexer
+
+        return Indexer(self, "vindex")
 
     def _derived(self, node: Node) -> Array:
         """An array of a part of the file, or of other elements in it: nothing to append to."""
         return type(self)(node, "r+" if self.writable else "r")  # type: ignore[return-value]
 
     def rechunk(self, chunks: Any) -> Array:
-        """Return the same stored data with another grid of blocks; nothing is moved.
+        """Return the same array with another grid of blocks; nothing is moved.
 
         Raises
         ------
         TypeError
-            The array is computed: its blocks are what its function makes.
+            A function makes it block by block: its blocks are what that makes.
         """
-        node = self.node
-        if not isinstance(node, (StoredNode, MemoryNode)):
-            raise TypeError(
-                f"the blocks of {self._where()} are what its function makes; store() it and "
-                "rechunk what was stored"
-            )
-        return type(self)(regrid(node, chunks), self._mode)  # type: ignore[return-value]
+        return type(self)(regrid(self.node, chunks), self._mode)  # type: ignore[return-value]
 
 
 def _scaled(chunks: Chunks | None, before: int, after: int) -> Chunks | None:

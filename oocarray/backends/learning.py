@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import BlockMismatchError, DtypeError, PlanError
 from ..grid import Coords, Grid
 from ..jit import Kernel
-from ..lazy.expr import MapNode, Node, PickNode, ReduceNode
+from ..lazy.expr import MapNode, Node, PickNode
+from ..lazy.node import postorder
 from ..plan import Options
 from ..runtime.limits import memory_of
 from .blocks import BlockMaker
@@ -55,15 +56,9 @@ def _learn(
     node: Node, options: Options, first: dict[int, tuple[Any, ...]], settling: Settling
 ) -> None:
     """Learn what is not known; `first` holds the results of the calls made so far."""
-    if isinstance(node, ReduceNode):
-        _learn(node.source, options, first, settling)
-    elif isinstance(node, PickNode):
-        _learn(node.call, options, first, settling)
-    elif isinstance(node, MapNode):
-        for child in node.children:
-            _learn(child, options, first, settling)
-        if node.dtypes is None:
-            node.dtypes = _infer(node, options, first, settling)
+    for one in postorder(node):
+        if isinstance(one, MapNode) and one.dtypes is None:
+            one.dtypes = _infer(one, options, first, settling)
 
 
 def try_block(node: Node, coords: Coords) -> BlockTrial:

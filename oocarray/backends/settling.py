@@ -12,6 +12,7 @@ from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, StoredNode
 from ..lazy.graph import Root
 from ..lazy.identity import identity
 from ..lazy.node import postorder, remade
+from ..lazy.pointed import PointedNode, pointed
 from ..plan import Options
 from ..storage.files import open_regular
 
@@ -80,6 +81,8 @@ class Settling:
         if isinstance(fresh, CountedNode):
             # What it selects is counted now: the node that is made knows its extent.
             fresh = self(counted(fresh, self._array))
+        elif isinstance(fresh, PointedNode):
+            fresh = self(pointed(fresh, self._array))
         return self._same.setdefault(identity(fresh), fresh)
 
     def _whole(self, node: Node) -> Array:

@@ -1,4 +1,4 @@
-"""Gives stored data another grid of blocks, and warns of one that reads pages many times over."""
+"""Gives arrays another grid of blocks, and warns of one that reads pages many times over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..amplification import read_amplification
 from ..chunking import LEAF_BYTES, normalize_chunks, suggest_chunks
 from ..errors import GridWarning
 from ..grid import Grid
-from .expr import MemoryNode, StoredNode
+from .expr import MemoryNode, Node, OpNode, ReduceNode, StoredNode
+from .graph import flexible
 
 __all__ = ["regrid"]
 
@@ -19,14 +20,13 @@ _WORST_AMPLIFICATION = 4.0
 """Reading every page so many times over is worth a warning."""
 
 
-def regrid(
-    node: StoredNode | MemoryNode, chunks: Any, stacklevel: int = 3
-) -> StoredNode | MemoryNode:
+def regrid(node: Node, chunks: Any, stacklevel: int = 3) -> Node:
     """Return the same data with another grid; None and "auto" leave it free.
 
     Parameters
     ----------
-    node : StoredNode or MemoryNode
+    node : Node
+        Its dtype is known.
     chunks : optional
         In any of dask's spellings.
     stacklevel : int
@@ -44,9 +44,16 @@ def regrid(
         chosen = normalize_chunks(chunks, node.shape, node.dtypes[0].itemsize, order, node.chunks)
     if isinstance(node, MemoryNode):
         return MemoryNode(node.array, chosen)
+    if not isinstance(node, (StoredNode, OpNode, ReduceNode)) or not flexible(node):
+        raise TypeError(
+            f"the blocks of {node.name} are what its function makes; store() it and "
+            "rechunk what was stored"
+        )
     fresh = replace(node, set_chunks=chosen)
+    if not isinstance(fresh, StoredNode):
+        return fresh
     # Of so few pages it does not matter how often they are read.
-    if chosen is not None and node.source.nbytes >= LEAF_BYTES:
+    if chosen is not None and fresh.source.nbytes >= LEAF_BYTES:
         _warn_of_pages(fresh, stacklevel + 1)
     return fresh
 

@@ -1,0 +1,205 @@
+"""Changes elements of arrays: in their file, in memory, or by a new expression; it makes no file.
+
+What is written in parallel straight into a file may depend on the elements that it replaces, each
+on itself only.  Anything else that overlaps is computed first, in memory or in a scratch file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from .backends.learning import learn_dtypes
+from .config import merged
+from .core import Array
+from .errors import OverlapError
+from .lazy.arith import cast, elementwise
+from .lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, PickNode, StoredNode
+from .lazy.graph import Root
+from .lazy.node import postorder
+from .lazy.written import note_write
+from .lifting import node_in
+from .operations.shaping import BroadcastTo, Reshape
+from .plan import Options
+from .runtime.limits import memory_of
+from .storage.layout import Strided
+
+__all__ = ["assign", "update"]
+
+
+def update(target: Any, made: Array, what: str) -> Any:
+    """Put a result of the same shape into an array, as ``out=`` and ``+=`` do; return the array.
+
+    Raises
+    ------
+    TypeError
+        The result's dtype is of another kind than the array's.
+    ValueError
+        It has another shape.
+    PermissionError
+        The array is open for reading.
+    """
+    if not isinstance(target, (Array, np.ndarray)):
+        raise TypeError(f"{what} takes an array, not {type(target).__name__}")
+    if tuple(made.shape) != tuple(target.shape):
+        raise ValueError(
+            f"{what}: the result has shape {tuple(made.shape)}, the array {tuple(target.shape)}"
+        )
+    if not np.can_cast(made.dtype, target.dtype, "same_kind"):
+        raise TypeError(
+            f"{what}: cannot put a result of {made.dtype} into an array of {target.dtype} without "
+            'losing its kind; convert it with astype() first'
+        )
+    if isinstance(target, Array):
+        assign(target, ..., made)
+    else:
+        made.store(target)
+    return target
+
+
+def assign(array: Array, key: Any, value: Any) -> None:
+    """Do what ``array[key] = value`` means.
+
+    Raises
+    ------
+    PermissionError
+        The array is in a file or in memory that may not be changed.
+    IndexError, ValueError, TypeError
+        As NumPy does.
+    """
+    node = array.node
+    if isinstance(node, StoredNode) and not isinstance(node, KeptNode):
+        _assign_stored(array, node, key, value)
+    elif isinstance(node, MemoryNode):
+        if not node.array.flags.writeable:
+            raise PermissionError(13, "the array in memory is read-only; copy it first")
+        _assign_memory(node, key, value)
+    else:
+        from .indexing import replaced
+
+        array._node = replaced(node, key, value)
+
+
+def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None:
+    if not array.writable:
+        raise PermissionError(
+            13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
+        )
+    from .indexing import is_basic, is_mask, points
+
+    if is_basic(key) or isinstance(key, str):
+        view = node.source.field(key) if isinstance(key, str) else node.source.index(key)
+        _fill(StoredNode(view), value)
+    elif is_mask(key, node.shape) and np.ndim(value) == 0:
+        # Every element is what it was, or the value: each depends on itself only.
+        mask = node_in(key)
+        # A mask of the first axes spreads over the others.
+        shape = (*mask.shape, *(1,) * (len(node.shape) - len(mask.shape)))
+        spread = OpNode(Reshape(shape), (mask,))
+        _fill(node, Array(elementwise(_choose, [spread, _scalar(value), node], name="where")))
+    else:
+        # Scattered elements are stored one by one, by NumPy, on the mapped pages.
+        at, given = points(key), np.asarray(value)
+        note_write(node.source.file)
+        array.view()[at] = given
+
+
+def _assign_memory(node: MemoryNode, key: Any, value: Any) -> None:
+    from .indexing import is_basic, points
+
+    at = key if is_basic(key) or isinstance(key, str) else points(key)
+    given = value.compute() if isinstance(value, Array) else value
+    node.array[at] = given
+
+
+def _fill(view: StoredNode, value: Any) -> None:
+    """Write a value into all elements of a part of a file, in parallel."""
+    options = merged({})
+    target = view.source
+    if isinstance(value, (int, float, complex)) and target.dtype.kind in "biufc":
+        # As an element of the array, with NumPy's errors: 300 is no uint8.
+        value = np.full((), value, target.dtype.newbyteorder("="))
+    node = node_in(value)
+    if isinstance(node, StoredNode) and node.source.same_elements(target):
+        if node.source.dtype == target.dtype:
+            return  # what augmented assignment has just written
+    learn_dtypes(node, options)
+    if not target.size:
+        return
+    more = len(node.shape) - len(target.shape)
+    if more > 0 and set(node.shape[:more]) == {1}:
+        # NumPy lets leading axes of extent 1 go.
+        node = OpNode(Reshape(node.shape[more:]), (node,))
+    if node.shape != target.shape:
+        node = OpNode(BroadcastTo(target.shape), (node,))
+        _ = node.shape
+    node = cast(node, target.dtype.newbyteorder("="))
+    in_place = _same_pass_reads(node, target)
+    if in_place is None:
+        _detour(node, target, options)
+        return
+    if in_place and options.durability != "none":
+        raise NotImplementedError(
+            f"durability={options.durability!r} for an update in place needs a journal, which "
+            'this version does not have; use durability="none", or store() into a new file'
+        )
+    from .backends import mapped
+
+    try:
+        mapped.evaluate([Root(node, target, in_place=in_place)], options)
+    except OverlapError:
+        if not in_place:
+            raise
+        _detour(node, target, options)
+
+
+def _same_pass_reads(node: Node, target: Strided) -> bool | None:
+    """Whether a value is made of the very elements that it replaces; None: of others beside them.
+
+    Only what is read in the pass that writes counts.
+    """
+    found = False
+    for below in postorder(node, lambda one: not one.whole_first):
+        if isinstance(below, StoredNode) and below.source.overlaps(target):
+            if not below.source.same_elements(target):
+                return None
+            found = True
+        call = below.call if isinstance(below, PickNode) else below
+        if isinstance(call, MapNode) and (call.form != "block" or _takes(call, target)):
+            # A kernel fills the pages that it reads; keyword arguments are read as a whole.
+            return None
+    return found
+
+
+def _takes(call: MapNode, target: Strided) -> bool:
+    return any(
+        isinstance(below, StoredNode) and below.source.overlaps(target)
+        for value in call.kwargs.values()
+        if isinstance(value, Node)
+        for below in postorder(value)
+    )
+
+
+def _detour(node: Node, target: Strided, options: Options) -> None:
+    """Compute a value before a byte of it is written."""
+    from .backends import mapped
+
+    if target.nbytes <= memory_of(options) // 2:
+        (result,) = mapped.evaluate([Root(node)], options)
+        mapped.evaluate([Root(MemoryNode(np.asarray(result)), target)], options)
+        return
+    folder = options.scratch or os.path.dirname(target.file.path)
+    with tempfile.TemporaryDirectory(prefix=".oocarray-", dir=folder) as aside:
+        made = Array(node).store(os.path.join(aside, "scratch.npy"))
+        mapped.evaluate([Root(made.node, target)], options)
+
+
+def _scalar(value: Any) -> Any:
+    return value.node if isinstance(value, Array) else np.asarray(value)[()]
+
+
+def _choose(mask: Any, value: Any, block: Any) -> Any:
+    return np.where(mask, np.asarray(value).astype(block.dtype), block)
