@@ -27,7 +27,7 @@ from .operations.indexing import (
     point_index,
     vindex_key,
 )
-from .operations.shaping import BroadcastTo, Reshape
+from .operations.shaping import Reshape
 from .storage.strides import expand_index
 
 if TYPE_CHECKING:
@@ -303,12 +303,7 @@ def _outer_assigned(node: Node, key: Any, given: Node) -> OpNode:
             "assign there"
         )
     axis = arrays[0]
-    operation = assign_outer(axis, parts[axis], node.shape)
-    count = len(operation.positions) if parts[axis].dtype != bool else int(parts[axis].sum())
-    wanted = (*node.shape[:axis], count, *node.shape[axis + 1 :])
-    if given.shape != wanted:
-        given = OpNode(BroadcastTo(wanted), (given,))
-    return OpNode(operation, (node, given))
+    return OpNode(assign_outer(axis, parts[axis], node.shape), (node, given))
 
 
 def _array(node: Node) -> Array:
