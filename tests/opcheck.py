@@ -63,7 +63,7 @@ def regions_of(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
     """The whole, and parts at the beginning, in the middle and at the end."""
     axes = []
     for n in shape:
-        cuts = {(0, n), (0, max(n // 2, 1)), (n // 3, n - n // 3), (max(n - 1, 0), n)}
+        cuts = {(0, n), (0, min(max(n // 2, 1), n)), (n // 3, n - n // 3), (max(n - 1, 0), n)}
         axes.append([slice(a, b) for a, b in sorted(cuts) if a < b] or [slice(0, 0)])
     found = list(itertools.product(*axes))
     yield tuple(slice(0, n) for n in shape)
@@ -82,8 +82,8 @@ class _Pull:
 
     def __call__(self, k: int, region: tuple[slice, ...]) -> Array:
         assert all(part.step in (None, 1) for part in region), region
-        assert self.allowed[k][region].all(), f"argument {k}: {region} is outside the reach"
-        block = self.arrays[k][region].copy()
+        assert np.all(self.allowed[k][region]), f"argument {k}: {region} is outside the reach"
+        block = np.array(self.arrays[k][region] if region else self.arrays[k])
         block.flags.writeable = False
         return block
 
