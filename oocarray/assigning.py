@@ -191,7 +191,7 @@ def _detour(node: Node, target: Strided, options: Options) -> None:
         (result,) = mapped.evaluate([Root(node)], options)
         mapped.evaluate([Root(MemoryNode(np.asarray(result)), target)], options)
         return
-    folder = options.scratch or os.path.dirname(target.file.path)
+    folder = os.path.dirname(target.file.path)
     with tempfile.TemporaryDirectory(prefix=".oocarray-", dir=folder) as aside:
         made = Array(node).store(os.path.join(aside, "scratch.npy"))
         mapped.evaluate([Root(made.node, target)], options)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .config import merged
 from .errors import BudgetError
 from .grid import Chunks, Coords
-from .lazy.expr import ReduceNode, StoredNode
+from .lazy.expr import MemoryNode, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .methods import Reductions
 from .operators import Operators
@@ -101,7 +101,36 @@ class Array(Operators, Stored, Reductions):
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of an array without dimensions")
+        if math.isnan(self.shape[0]):
+            self.compute_chunk_sizes()
         return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go through axis 0, element by element of it, as NumPy arrays; read block by block."""
+        if not self.shape:
+            raise TypeError("iteration over an array without dimensions")
+        return (row for block in self.iter_blocks() for row in block)
+
+    def compute_chunk_sizes(self) -> Self:
+        """Find out extents that depend on elements, as of ``x[x > 0]``; what is found is kept.
+
+        Returns
+        -------
+        Array
+            This one.
+
+        Examples
+        --------
+        >>> import oocarray as oo
+        >>> x = oo.from_array(np.arange(6))
+        >>> y = x[x > 2]
+        >>> y.shape, y.compute_chunk_sizes().shape
+        ((nan,), (3,))
+        """
+        from .backends.sizes import learn_sizes
+
+        learn_sizes(self.node, merged({}))
+        return self
 
     def __repr__(self) -> str:
         if self._closed:
@@ -301,6 +330,19 @@ class Array(Operators, Stored, Reductions):
         if copy is False:
             raise ValueError("an out-of-core array is computed, and so copied; use view()")
         return np.asarray(self.compute(), dtype)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        """Export an array that is in memory, without a copy."""
+        node = self.node
+        if not isinstance(node, MemoryNode):
+            raise BufferError(
+                f"only arrays in memory are exported; this one is {self._where()}: compute() it"
+            )
+        return node.array.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The CPU."""
+        return (1, 0)
 
 
 def node_of(value: Any) -> Any:

@@ -17,11 +17,10 @@ from .lazy.counted import CountedNode
 from .lazy.expr import MemoryNode, Node, OpNode, StoredNode
 from .lazy.pointed import PointedNode
 from .lifting import node_in
+from .operations.assigning import Assign, assign_outer
 from .operations.indexing import (
-    Assign,
     OuterIndex,
     PointIndex,
-    assign_outer,
     basic_index,
     outer_index,
     point_index,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
+from oocarray.errors import InputChangedError
 from oocarray.operations import assigning, picking
 from oocarray.operations import indexing as ix
 from oocarray.operations import selecting as sel
@@ -502,7 +503,7 @@ def test_boxes_of_runs_follow_each_other(data):
 def test_a_mask_that_changed_is_refused():
     mask = np.array([True, False, True])
     select = sel.Select(0, sel.mask_runs((3,), 1), [0, 3])
-    with pytest.raises(RuntimeError, match="changed"):
+    with pytest.raises(InputChangedError, match="changed"):
         check_operation(select, [numbers(3), mask], numbers(3))
     with pytest.raises(ValueError, match="mask of shape"):
         select.shape([(4,), (4,)])

@@ -431,11 +431,12 @@ def test_store_into_views(npy: Make, key: Any, anywhere: str) -> None:
 
 def test_what_is_no_view(npy: Make) -> None:
     x = oo.open(npy((8, 10)))
-    for key in ([1, 2], np.array([True] * 8), 8, (0, 0, 0), 1.5):
+    for key in ([1.5, 2], np.array([True] * 7), 8, (0, 0, 0), 1.5):
         with pytest.raises(IndexError):
             x[key]
-    with pytest.raises(TypeError, match="compute\\(\\) or store\\(\\) it first"):
-        oo.map_blocks(np.negative, x)["red"]
+    for array in (x, oo.map_blocks(np.negative, x)):
+        with pytest.raises(ValueError, match="no field 'red'"):
+            array["red"]
 
 
 def test_a_view_of_a_view_in_a_reduction(npy: Make, anywhere: str) -> None:
@@ -563,17 +564,15 @@ def test_names_of_files_are_no_arrays(npy: Make) -> None:
             oo.sum(name)
 
 
-def test_truth_and_comparison_are_refused() -> None:
+def test_truth_is_of_single_elements() -> None:
     x, y = oo.from_array(np.arange(3)), oo.from_array(np.arange(3))
-    assert (x == x) is True
-    assert (x != x) is False
+    assert isinstance(x == y, oo.Array)
+    assert (x == y).all()
+    assert not (x != y).any()
+    assert (np.ones(3) == x).compute(scheduler="serial").tolist() == [False, True, False]
     assert x in {x: 1}
-    for compare in (lambda: x == y, lambda: x != y, lambda: x == 1, lambda: np.ones(3) == x):
-        with pytest.raises(TypeError, match=r"map_blocks\(numpy.equal, x, y\)"):
-            compare()
-    for array in (x, x.any()):
-        with pytest.raises(TypeError, match="compute\\(\\) it first"):
-            bool(array)
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(x)
 
 
 @pytest.mark.parametrize("workers", [0, 257, 1.5, float("inf"), "two", [2]])
@@ -674,10 +673,10 @@ def test_a_file_that_has_grown_is_to_be_opened_again(tmp_path):
 
 def test_numpy_functions_do_not_load_the_array():
     x = oo.from_array(np.ones(3))
-    with pytest.raises(TypeError):
-        np.sqrt(x)
-    with pytest.raises(TypeError):
-        np.ones(3) + x
+    assert isinstance(np.sqrt(x), oo.Array)
+    assert isinstance(np.ones(3) + x, oo.Array)
+    with pytest.raises(TypeError, match="no counterpart for out-of-core arrays"):
+        np.lexsort((x,))
 
 
 def test_reductions_work_within_a_small_budget(tmp_path):

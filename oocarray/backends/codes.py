@@ -13,6 +13,7 @@ from .. import jit
 from ..errors import KernelError
 from ..estimate import calls_of
 from ..grid import Grid
+from ..operations.scalar import ScalarFunction
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
 from ..program import (
     ALL,
@@ -24,6 +25,7 @@ from ..program import (
     Pick,
     Program,
     Tile,
+    applies_in,
     dtype_of,
 )
 from ..storage.filekey import MEMORY, FileKey
@@ -37,8 +39,20 @@ _NOWHERE = FileKey(MEMORY, 0, 0, 0, 0)
 def needs_kernels(plan: Plan) -> bool:
     """Whether any stage runs compiled code."""
     return any(
-        isinstance(call.function, jit.Kernel) for stage in plan.stages for call in calls_of(stage)
-    ) or any(isinstance(write, Partials) for stage in plan.stages for write in stage.writes)
+        any(isinstance(call.function, jit.Kernel) for call in calls_of(stage))
+        or any(isinstance(write, Partials) for write in stage.writes)
+        or _maps_scalars(stage)
+        for stage in plan.stages
+    )
+
+
+def _maps_scalars(stage: Stage) -> bool:
+    """Whether an operation of a stage calls a compiled function for each element."""
+    values = [*getattr(stage.kernel, "values", ())]
+    for call in calls_of(stage):
+        values += [arg.node for arg in call.args if isinstance(arg, Operand)]
+    operations = [node.operation for value in values for node in applies_in(value)]
+    return any(isinstance(one, ScalarFunction) and not one.interpreted for one in operations)
 
 
 def compile_plan(plan: Plan) -> Plan:
@@ -94,6 +108,9 @@ class _Rebuild:
                 fresh = replace(node, node=self.node(node.node))
             else:
                 fresh = replace(node, args=tuple(map(self.node, node.args)))
+                if isinstance(node.operation, ScalarFunction):
+                    code = node.operation.compiled(node.dtypes, node.shapes, node.dtype)
+                    fresh = replace(fresh, operation=code)
             self.known[id(node)] = fresh
         return self.known[id(node)]
 

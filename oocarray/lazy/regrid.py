@@ -37,6 +37,12 @@ def regrid(node: Node, chunks: Any, stacklevel: int = 3) -> Node:
     GridWarning
         Once per file and grid: names the factor, and a grid that reads each page once.
     """
+    computed = not isinstance(node, (StoredNode, MemoryNode))
+    if computed and not (isinstance(node, (OpNode, ReduceNode)) and flexible(node)):
+        raise TypeError(
+            f"the blocks of {node.name} are what its function makes; store() it and "
+            "rechunk what was stored"
+        )
     chosen = None
     if chunks is not None and not (isinstance(chunks, str) and chunks == "auto"):
         assert node.dtypes is not None
@@ -44,12 +50,7 @@ def regrid(node: Node, chunks: Any, stacklevel: int = 3) -> Node:
         chosen = normalize_chunks(chunks, node.shape, node.dtypes[0].itemsize, order, node.chunks)
     if isinstance(node, MemoryNode):
         return MemoryNode(node.array, chosen)
-    if not isinstance(node, (StoredNode, OpNode, ReduceNode)) or not flexible(node):
-        raise TypeError(
-            f"the blocks of {node.name} are what its function makes; store() it and "
-            "rechunk what was stored"
-        )
-    fresh = replace(node, set_chunks=chosen)
+    fresh: Node = replace(node, set_chunks=chosen)  # type: ignore[type-var]
     if not isinstance(fresh, StoredNode):
         return fresh
     # Of so few pages it does not matter how often they are read.

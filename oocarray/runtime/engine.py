@@ -194,6 +194,9 @@ class Engine:
 
     def close(self) -> None:
         """Let go of everything; blocks that a function kept stay readable."""
+        evaluator = vars(self).get("_evaluator")
+        if evaluator is not None:
+            evaluator.close()
         self._evaluator = None  # type: ignore[assignment]
         vars(self).pop("_one", None)
         self._readers.clear()

@@ -51,12 +51,26 @@ class Evaluator:
         self._entries: dict[int, Callable[..., Any]] = {}
         self._shared = shared_nodes(program)
         self._memo: dict[tuple[int, Coords], Any] = {}
-        self._tiles = Tiles(self._shared, readers, self.value)
+        self._made: Tiles | None = None
 
     def new_item(self) -> None:
         """Forget the results of the item before."""
         self._memo.clear()
-        self._tiles.new_item()
+        if self._made is not None:
+            self._made.new_item()
+
+    def close(self) -> None:
+        """Let go of all blocks: nothing of this may keep pages mapped when the run has ended."""
+        self.new_item()
+        if self._made is not None:
+            self._made.close()
+            self._made = None
+
+    @property
+    def _tiles(self) -> Tiles:
+        if self._made is None:
+            self._made = Tiles(self._shared, self._readers, self.value)
+        return self._made
 
     def value(self, node: Value, coords: Coords, out: Block | None = None) -> Block:
         """Return the node's block at `coords` of its grid; in `out`, if that is given."""

@@ -56,6 +56,12 @@ class Tiles:
         self._item.clear()
         self._piece.clear()
 
+    def close(self) -> None:
+        """Let go of what would keep blocks and pages alive in a circle."""
+        self.new_item()
+        self._pulls.clear()
+        del self._block, self._readers
+
     def make(self, tile: Tile, region: Region, out: Block | None) -> Block:
         """Return a region of a tile; in `out`, if that is given."""
         node = tile.node

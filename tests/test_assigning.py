@@ -1,0 +1,199 @@
+"""Assignment: to files at once, each element once; to memory; to expressions by a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oocarray as oo
+from oocarray.errors import OverlapError
+
+START = np.arange(60.0).reshape(10, 6)
+
+
+@pytest.fixture(params=["serial", "threads", "processes"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    np.save(tmp_path / "x.npy", START)
+    with oo.options(scheduler=request.param, progress=False, workers=2):
+        yield oo.open(tmp_path / "x.npy", "r+")
+
+
+def _set(key: Any, value: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def change(x: Any) -> None:
+        x[key] = value(x)
+
+    return change
+
+
+CHANGES: list[tuple[str, Callable[[Any], None]]] = [
+    ("a number", _set(np.s_[2:4, ::2], lambda x: -1)),
+    ("a NumPy array", _set(np.s_[::-3], lambda x: np.full((4, 6), 7))),
+    ("an array that is broadcast", _set(np.s_[:, 1:3], lambda x: np.array([[5.0], [6]] * 5))),
+    ("leading axes of one element", _set(np.s_[3], lambda x: np.ones((1, 1, 6)))),
+    ("one element", _set((4, 5), lambda x: 99)),
+    ("an expression of itself", _set(np.s_[1:3], lambda x: x[1:3] * 2 + x[1:3])),
+    ("an expression of other parts", _set(np.s_[0:3], lambda x: x[5:8] + 1)),
+    ("parts that overlap", _set(np.s_[1:], lambda x: x[:-1])),
+    ("parts that overlap, the other way", _set(np.s_[:-2], lambda x: x[2:] * 2)),
+    ("itself reversed", _set(np.s_[:], lambda x: x[::-1] + 0)),
+    ("a reduction of itself", _set(np.s_[:, 0], lambda x: x.sum(axis=1))),
+    ("where a mask is true", _set(START > 30, lambda x: 0)),
+    ("where an expression is true", lambda x: x.__setitem__(x % 2 == 1, -5)),
+    ("rows by a mask", _set(np.arange(10) % 2 == 0, lambda x: 1.5)),
+    ("points", _set(([1, 2, 9], [0, 5, 5]), lambda x: [1, 2, 3])),
+    ("rows", _set([3, -1], lambda x: np.arange(12.0).reshape(2, 6))),
+    ("values of a mask", _set(START > 50, lambda x: np.arange(9.0))),
+]
+
+
+@pytest.mark.parametrize(("remark", "change"), CHANGES, ids=[remark for remark, _ in CHANGES])
+def test_a_file_becomes_what_numpys_array_becomes(
+    file: Any, remark: str, change: Callable[[Any], None]
+) -> None:
+    expected = START.copy()
+    change(expected)
+    change(file)
+    np.testing.assert_array_equal(np.load(file.layout.file.path), expected)
+    np.testing.assert_array_equal(file.compute(), expected)
+
+
+def test_augmented_assignment_is_applied_once(file: Any) -> None:
+    file[2:5] += 1
+    file[..., 0] *= 2
+    file += 1
+    file -= file.mean(axis=0)
+    file[file < 0] = 0
+    expected = START.copy()
+    expected[2:5] += 1
+    expected[..., 0] *= 2
+    expected += 1
+    expected -= expected.mean(axis=0)
+    expected[expected < 0] = 0
+    np.testing.assert_allclose(np.load(file.layout.file.path), expected, atol=1e-12)
+    assert isinstance(file.layout.file.path, str)
+
+
+def test_augmented_assignment_returns_the_view_and_setitem_of_it_does_nothing(file: Any) -> None:
+    view = file[1:3]
+    again = view.__iadd__(1)
+    assert again is view
+    before = os.stat(file.layout.file.path).st_mtime_ns
+    file[1:3] = view
+    assert os.stat(file.layout.file.path).st_mtime_ns == before
+    np.testing.assert_array_equal(file[1:3].compute(), START[1:3] + 1)
+
+
+def test_expressions_read_their_files_when_they_are_evaluated(file: Any) -> None:
+    total, doubled = file.sum(), file * 2
+    assert float(total) == START.sum()
+    file[0] = 0
+    assert float(total) == START[1:].sum()
+    np.testing.assert_array_equal(doubled[0].compute(), 0)
+
+
+def test_a_value_that_overlaps_goes_by_way_of_a_file_where_memory_is_short(tmp_path: Path) -> None:
+    array = np.arange(6_000_000.0).reshape(6000, 1000)
+    np.save(tmp_path / "x.npy", array)
+    x = oo.open(tmp_path / "x.npy", "r+")
+    with oo.options(memory="32 MiB", scheduler="threads", workers=1, progress=False):
+        x[1:] = x[:-1]
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy", mmap_mode="r")[1:], array[:-1])
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_conversion_is_numpys(tmp_path: Path) -> None:
+    x = oo.create(tmp_path / "x.npy", (4,), "u1")
+    with oo.options(scheduler="serial", progress=False):
+        x[0] = 3.9
+        x[1:3] = np.array([1.2, 2.8])
+        assert x.compute().tolist() == [3, 1, 2, 0]
+        with pytest.raises(OverflowError):
+            x[0] = 300
+        with pytest.raises(TypeError, match="kind"):
+            x += 1.5
+        with pytest.raises(ValueError, match="shape"):
+            x += np.ones((2, 4), "u1")
+        with pytest.raises(ValueError, match="broadcast"):
+            x[:3] = np.ones(2)
+        with pytest.raises(IndexError):
+            x[9] = 1
+        assert x.compute().tolist() == [3, 1, 2, 0]
+
+
+def test_what_is_open_for_reading_is_not_changed(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", START)
+    x = oo.open(tmp_path / "x.npy")
+    with pytest.raises(PermissionError, match="r\\+"):
+        x[0] = 1
+    y = x
+    y += 1  # a new expression, as of any array that may not be changed
+    with oo.options(scheduler="serial", progress=False):
+        np.testing.assert_array_equal(y.compute(), START + 1)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), START)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set(np.s_[2:4, ::2], lambda x: -1),
+        _set(np.s_[:, -1], lambda x: np.arange(10)),
+        _set([3, 1, 3], lambda x: np.arange(18.0).reshape(3, 6)),
+        _set(np.s_[:, [1, 0]], lambda x: 4),
+        lambda x: x.__setitem__(x > 20, 0),
+        _set(np.arange(10) % 3 == 0, lambda x: 8),
+    ],
+)
+def test_an_expression_is_bound_anew(change: Callable[[Any], None]) -> None:
+    base = oo.from_array(START)
+    x, expected = base + 1, START + 1
+    change(x)
+    change(expected)
+    with oo.options(scheduler="serial", progress=False):
+        np.testing.assert_array_equal(x.compute(), expected)
+        np.testing.assert_array_equal(base.compute(), np.arange(60.0).reshape(10, 6))
+
+
+def test_memory_is_changed_in_place() -> None:
+    array = START.copy()
+    x = oo.from_array(array)
+    with oo.options(scheduler="serial", progress=False):
+        x[0] = x[1] + 1
+        x[x > 50] = 0
+    expected = START.copy()
+    expected[0] = expected[1] + 1
+    expected[expected > 50] = 0
+    np.testing.assert_array_equal(array, expected)
+    array.flags.writeable = False
+    with pytest.raises(PermissionError):
+        oo.from_array(array)[0] = 1
+
+
+def test_out_and_where(file: Any) -> None:
+    np.multiply(file, 2, out=file)
+    np.add(file, 1, out=file, where=file > 50)
+    expected = START * 2
+    np.add(expected, 1, out=expected, where=expected > 50)
+    np.testing.assert_array_equal(file.compute(), expected)
+    into = np.zeros(6)
+    assert np.sqrt(file[0], out=into) is into
+    np.testing.assert_array_equal(into, np.sqrt(expected[0]))
+
+
+def test_a_kernel_may_read_what_its_result_replaces(file: Any) -> None:
+    @oo.kernel
+    def shifted(out: Any, block: Any) -> None:
+        for i in range(block.shape[0]):
+            out[i] = block[block.shape[0] - 1 - i]
+
+    file[...] = oo.map_blocks(shifted, file, dtype="f8")
+    np.testing.assert_array_equal(file.compute(), START[::-1])
+
+
+def test_two_targets_of_one_store_that_overlap_are_refused(file: Any) -> None:
+    with pytest.raises(OverlapError):
+        oo.store([file[:5] + 1, file[:5] + 2], [file[:5], file[3:8]])

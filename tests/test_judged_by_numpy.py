@@ -1,0 +1,228 @@
+"""Random expressions, made by NumPy and by us, one after another and in pools; equal to the bit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import oocarray as oo
+
+DTYPES = ("?", "i1", "u1", "i2", "i8", "u8", "f4", "f8", ">f8", ">i4", "c16")
+SPECIAL = (0.0, -0.0, 1.0, -1.5, np.nan, np.inf, -np.inf, 3e300, 7.0)
+
+
+def numbers(shape: tuple[int, ...], dtype: str, seed: int) -> Any:
+    """An array with what breaks things: nan, inf, signed zero, the smallest integer."""
+    random = np.random.default_rng(seed)
+    kind = np.dtype(dtype).kind
+    if kind == "b":
+        return random.random(shape) < 0.5
+    if kind in "iu":
+        info = np.iinfo(dtype)
+        found = random.integers(info.min, info.max, shape, np.dtype(dtype).newbyteorder("="), True)
+        return np.where(random.random(shape) < 0.6, found % 7, found).astype(dtype)
+    found = random.normal(size=shape)
+    odd = random.choice(SPECIAL, shape)
+    found = np.where(random.random(shape) < 0.2, odd, found)
+    with np.errstate(all="ignore"):
+        return (found + 1j * random.normal(size=shape) if kind == "c" else found).astype(dtype)
+
+
+@dataclass
+class Step:
+    """The same thing done by NumPy and by us."""
+
+    name: str
+    run: Callable[[Any, list[Any]], Any]
+    exact: bool = True
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _ufunc(ufunc: np.ufunc, *positions: int, exact: bool = True) -> Step:
+    names = ", ".join(map(str, positions))
+    return Step(
+        f"{ufunc.__name__}({names})",
+        lambda xp, values: ufunc(*(values[p % len(values)] for p in positions)),
+        exact,
+    )
+
+
+place = st.integers(0, 30)
+EXACT1 = (np.negative, np.absolute, np.isnan, np.signbit, np.square, np.floor, np.logical_not)
+ROUNDED1 = (np.sqrt, np.exp, np.sin, np.tanh, np.log1p, np.reciprocal)
+EXACT2 = (
+    np.add, np.subtract, np.multiply, np.true_divide, np.floor_divide, np.remainder, np.maximum,
+    np.fmin, np.less, np.equal, np.not_equal, np.logical_and, np.bitwise_xor, np.copysign,
+)  # fmt: skip
+ROUNDED2 = (np.power, np.arctan2, np.hypot, np.logaddexp)
+
+
+@st.composite
+def steps(draw: Any) -> Step:
+    kind = draw(st.sampled_from("uuubbbbcsitrfwajmo"))
+    p, q = draw(place), draw(place)
+    number = draw(st.sampled_from((0, 1, -2, 3, 2.5, True, np.float32(1.5), np.int8(3))))
+    if kind == "u":
+        return _ufunc(draw(st.sampled_from(EXACT1)), p)
+    if kind == "b":
+        return _ufunc(draw(st.sampled_from(EXACT2)), p, q)
+    if kind == "c":
+        ufunc = draw(st.sampled_from(EXACT2[:6]))
+        return Step(
+            f"{ufunc.__name__}({p}, {number!r})", lambda xp, v: ufunc(v[p % len(v)], number)
+        )
+    if kind == "o":
+        if draw(st.booleans()):
+            return _ufunc(draw(st.sampled_from(ROUNDED1)), p, exact=False)
+        return _ufunc(draw(st.sampled_from(ROUNDED2)), p, q, exact=False)
+    return draw(_moving(kind, p, q))
+
+
+@st.composite
+def _moving(draw: Any, kind: str, p: int, q: int) -> Step:
+    a, b, c = (draw(st.integers(-5, 5)) for _ in range(3))
+    take = lambda v: v[p % len(v)]  # noqa: E731
+    if kind == "s":
+        step = draw(st.sampled_from((1, 2, -1, -3)))
+        key = (..., slice(a or None, None, step)) if b > 0 else slice(None, b or None, step)
+        return Step(f"{p}[{key}]", lambda xp, v: take(v)[key] if take(v).ndim else take(v))
+    if kind == "i":
+        return Step(
+            f"{p}[[..]]",
+            lambda xp, v: take(v)[[0, -1, len(take(v)) // 2, 0]] if _rows(take(v)) else take(v),
+        )
+    if kind == "t":
+        return Step(f"{p}.T", lambda xp, v: take(v).T)
+    if kind == "r":
+        return Step(f"reshape({p})", lambda xp, v: xp.reshape(take(v), (-1,)))
+    if kind == "f":
+        return Step(f"flip({p})", lambda xp, v: xp.flip(take(v), -1) if take(v).ndim else take(v))
+    if kind == "w":
+        return Step(
+            f"where({p}, {q}, {a})", lambda xp, v: xp.where(take(v), v[q % len(v)], a)
+        )
+    if kind == "a":
+        return Step(
+            f"roll({p}, {a})", lambda xp, v: xp.roll(take(v), a, 0) if take(v).ndim else take(v)
+        )
+    if kind == "j":
+        return Step(
+            f"concatenate({p}, {p}[{b}:])",
+            lambda xp, v: xp.concatenate([take(v), take(v)[b:]]) if take(v).ndim else take(v),
+        )
+    dtype = draw(st.sampled_from(("f4", "f8", "c16")))
+    return Step(f"{p}.astype({dtype})", lambda xp, v: take(v).astype(dtype))
+
+
+def _rows(value: Any) -> bool:
+    return value.ndim > 0 and value.shape[0] > 0
+
+
+def close(mine: Any, numpys: Any, exact: bool) -> None:
+    assert mine.dtype == numpys.dtype
+    assert mine.shape == numpys.shape
+    if exact or numpys.dtype.kind not in "fc":
+        np.testing.assert_array_equal(mine, numpys)
+        if numpys.dtype.kind == "f":
+            finite = ~np.isnan(numpys)
+            assert (np.signbit(mine) == np.signbit(numpys))[finite].all()
+        return
+    for part in ("real", "imag") if numpys.dtype.kind == "c" else ("real",):
+        one, other = (np.asarray(getattr(a, part)) for a in (mine, numpys))
+        one, other = (a.astype(a.dtype.newbyteorder("=")) for a in (one, other))
+        with np.errstate(all="ignore"):
+            tolerance = 2 * np.finfo(other.dtype).eps
+            np.testing.assert_allclose(one, other, rtol=tolerance, atol=0)
+
+
+def check(
+    arrays: list[Any], chunks: list[Any], program: list[Step], scheduler: str, **options: Any
+) -> None:
+    theirs: list[Any] = list(arrays)
+    ours: list[Any] = [oo.from_array(a, c) for a, c in zip(arrays, chunks, strict=True)]
+    exact = True
+    with oo.options(scheduler=scheduler, progress=False, **options):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for step in program:
+                try:
+                    made = np.asarray(step.run(np, theirs))
+                except (TypeError, ValueError, OverflowError) as error:
+                    # What NumPy refuses is refused when the expression is built.
+                    with pytest.raises((TypeError, ValueError, OverflowError)):
+                        step.run(oo, ours)
+                    assert not isinstance(error, np.exceptions.AxisError), step
+                    continue
+                mine = step.run(oo, ours)
+                assert mine.shape == made.shape, step
+                assert mine.dtype == made.dtype, step
+                theirs.append(made)
+                ours.append(mine)
+                exact &= step.exact
+            count = len(theirs) - len(arrays)
+            found = oo.compute(*ours[-count:]) if count else ()
+        for mine, numpys in zip(found, theirs[-count:], strict=True):
+            close(np.asarray(mine), numpys, exact)
+
+
+@st.composite
+def programs(draw: Any) -> tuple[list[Any], list[Any], list[Step]]:
+    shape = draw(st.sampled_from(((6,), (4, 5), (1, 5), (4, 1), (0, 5), (2, 3, 4), (), (1,))))
+    arrays, chunks = [], []
+    for seed in range(draw(st.integers(1, 3))):
+        own = draw(st.sampled_from((shape, shape[-1:], tuple(1 for _ in shape))))
+        array = numbers(own, draw(st.sampled_from(DTYPES)), seed)
+        if array.ndim and draw(st.booleans()):
+            array = array[::-1]
+        arrays.append(array)
+        chunks.append(draw(st.sampled_from((None, None, 2, 3))) if array.ndim else None)
+    return arrays, chunks, draw(st.lists(steps(), min_size=1, max_size=7))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_one_block_after_another(program: Any) -> None:
+    check(*program, "serial")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_in_threads(program: Any) -> None:
+    check(*program, "threads", workers=2)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_in_processes(program: Any) -> None:
+    check(*program, "processes", workers=2)
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_many_blocks_and_pieces(scheduler: str) -> None:
+    """Larger than a piece, a leaf and a block; on files, in both orders."""
+    random = np.random.default_rng(5)
+    a, b = random.normal(size=(1200, 700)), random.normal(size=(700,)).astype("f4")
+    x = oo.from_array(a, chunks=(500, 300))
+    f = oo.from_array(np.asfortranarray(a))
+    with oo.options(scheduler=scheduler, progress=False, memory="64 MiB", workers=2):
+        found = oo.compute(
+            (x * 2 + b)[::-1, 5:], (f - x).T.reshape(-1)[7:-9], np.concatenate([x, f])[1100:1300],
+            (x + b).sum(axis=1), (x > b).sum(),
+        )  # fmt: skip
+    expected = (
+        (a * 2 + b)[::-1, 5:], (a - a).T.reshape(-1)[7:-9], np.concatenate([a, a])[1100:1300],
+        None, (a > b).sum(),
+    )  # fmt: skip
+    for mine, numpys in zip(found, expected, strict=True):
+        if numpys is not None:
+            np.testing.assert_array_equal(mine, numpys)
+    np.testing.assert_allclose(found[3], (a + b).sum(axis=1), rtol=1e-12, atol=1e-11)
