@@ -17,9 +17,10 @@ from .methods import Reductions
 from .operators import Operators
 from .plan import Options
 from .runtime.limits import room
+from .showing import Shown
 from .storage.layout import Strided
 from .stored import Stored
-from .units import format_bytes, format_count
+from .units import format_bytes
 
 if TYPE_CHECKING:
     from .backends.learning import BlockTrial
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Array", "node_of"]
 
 
-class Array(Operators, Stored, Reductions):
+class Array(Operators, Stored, Reductions, Shown):
     """An array in a file, or one that is to be computed from such arrays, block by block.
 
     Made by `oocarray.open`, `oocarray.create`, `oocarray.from_array`, `oocarray.map_blocks`
@@ -131,18 +132,6 @@ class Array(Operators, Stored, Reductions):
 
         learn_sizes(self.node, merged({}))
         return self
-
-    def __repr__(self) -> str:
-        if self._closed:
-            return f"<oocarray.Array, closed: {self._where()}>"
-        node = self._node
-        dtype = "not known yet" if node.dtypes is None else str(node.dtypes[0])
-        words = [f"shape={self.shape}", f"dtype={dtype}"]
-        if node.dtypes is not None and not math.isnan(self.size):
-            words.append(format_bytes(self.size * node.dtypes[0].itemsize))
-        count = math.prod(self.numblocks)
-        words.append(f"{format_count(count, 'block')} of {self.chunksize}")
-        return f"<oocarray.Array {self._where()}: {', '.join(words)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A stored array travels as its address.

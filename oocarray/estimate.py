@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .grid import Grid
+from .grid import Grid, Region
 from .leaves.tree import tree_bytes
 from .operations.base import PIECE, extents
 from .pages.footprint import mapped_bytes
@@ -38,6 +38,7 @@ __all__ = [
     "distinct_bytes",
     "item_cost",
     "kept_bytes",
+    "region_bytes",
     "resident_bytes",
     "stage_bytes",
 ]
@@ -280,13 +281,15 @@ def _argument_bytes(call: Call) -> int:
 def _access_bytes(access: Access, grid: Grid) -> int:
     how, shape = access.how, access.source.shape
     if isinstance(how, (Through, Via)):
-        return max(
+        needed = max(
             sum(
-                _region_bytes(access.source, extents(region))
-                for region in access.box(grid, coords, coords)
+                region_bytes(access.source, region) for region in access.box(grid, coords, coords)
             )
             for coords in some(grid)
         )
+        # Regions may share pages: all of it is there once at most.
+        whole = region_bytes(access.source, tuple(slice(0, extent) for extent in shape))
+        return min(needed, whole)
     if isinstance(how, Whole):
         sizes: tuple[int, ...] = shape
     elif isinstance(how, Gather):
@@ -305,6 +308,11 @@ def _access_bytes(access: Access, grid: Grid) -> int:
         most = grid.max_block_shape[grid.ndim - len(shape) :]
         sizes = tuple(min(m, size) for m, size in zip(most, shape, strict=True))
     return _region_bytes(access.source, sizes)
+
+
+def region_bytes(source: Source, region: Region) -> int:
+    """Bytes that a region has in memory: of a file, all its pages."""
+    return _region_bytes(source, extents(region))
 
 
 def _region_bytes(source: Source, extents: tuple[int, ...]) -> int:

@@ -1,21 +1,24 @@
-"""Says what a run would do, before it does it: stages, passes, bytes, memory; it runs nothing."""
+"""Says what a run would do, and what the last one took: stages, bytes, memory; it runs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from .backends import mapped
+from .backends.ahead import Ahead
+from .backends.measured import Measured, Took, last_run
 from .errors import PlanError
 from .estimate import stage_bytes
 from .lazy.graph import Root
+from .meter import speed
 from .pages.tuning import DEFAULT, Tuning
-from .plan import Access, Blocks, InMemory, Options, Partials, Result, Scratch, Stage
+from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Result, Scratch, Stage
 from .runtime.leaving import drop_of
 from .runtime.limits import room
 from .runtime.pipeline import Forecast, forecast
 from .runtime.scheduler import Limits
 from .storage.layout import Strided
-from .units import format_bytes, format_count
+from .units import format_bytes, format_count, format_seconds
 from .validate import validate
 
 __all__ = ["Explanation", "explain"]
@@ -37,7 +40,7 @@ class Explanation(str):
 
 
 def explain(roots: Sequence[Root], options: Options) -> Explanation:
-    """Describe the plan for some roots.
+    """Describe the plan for some roots; of their last run also what it took.
 
     Examples
     --------
@@ -54,33 +57,53 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
       reads array in memory (1000, 1000) float64, 7.63 MiB
       makes mean from 8 leaves
       in memory at once: at most 7.63 MiB
+
+    What must be counted first decides how large the rest is:
+
+    >>> print(x[x > 0].explain(memory="64 MiB", scheduler="serial"))
+    1 stage, reads 7.63 MiB, writes 64 B, then more
+    memory budget 64 MiB, 1 worker (serial)
+    policy resident: 8.58 MiB fit the budget of 64 MiB
+    page cache: what the run brings in stays, as far as the system has room
+    stage 0: count of the mask of select: count_nonzero
+      1 block of (8,), 1 per task
+      reads array in memory (1000, 1000) float64, 7.63 MiB
+      keeps the result in memory: (8,) int64
+      in memory at once: at most 8.58 MiB
+    then: select (nan,), its size known after the count
     """
     limits = mapped.limits_of(options, roots)
-    plan = mapped.plan_of(roots, limits, options)
-    read = sum(stage_bytes(stage)[0] for stage in plan.stages)
-    written = sum(stage_bytes(stage)[1] for stage in plan.stages)
+    ahead = Ahead(roots)
     separate = options.scheduler == "processes"
-    told = forecast(plan, limits, separate)
-    why = "" if options.memory is not None else f" (half of the {format_bytes(room())} free)"
-    stages = format_count(len(plan.stages), "stage")
-    workers = f"{_workers(told, limits)} ({options.scheduler})"
+    runs = [_Run(ahead.ready, "", limits, options)] if ahead.ready else []
+    before = [_Run([Root(node)], why, limits, options) for why, node in ahead.before]
+    ahead.hand_back()
+    plans = [*before, *runs]
+    last = last_run([root.node for root in roots])
+    took: dict[int, Took] = {}
+    if last is not None and runs and last.fits([stage.label for stage in runs[0].plan.stages]):
+        took = last.took
     lines = [
-        f"{stages}, reads {format_bytes(read)}, writes {format_bytes(written)}",
-        f"memory budget {format_bytes(limits.memory)}{why}, {workers}",
-        f"policy {told.residency.policy}: {told.residency.reason}",
-        f"page cache: {_PAGE_CACHE[drop_of(told.residency.policy, limits.drop)]}",
-        *plan.notes,
+        *_head(plans, bool(ahead.after), limits, options),
+        *(line for run in plans for line in run.plan.notes),
         *_advice(limits.tuning),
+        *([] if last is None else [_last_line(last, bool(took))]),
     ]
-    for number, stage in enumerate(plan.stages):
-        lines += _stage_lines(number, stage, told)
-    try:
-        validate(plan, budget=limits.memory, separate=separate)
-    except PlanError as error:
-        lines.append(f"refused: {error}")
+    base = 0
+    for run in plans:
+        for number in range(len(run.plan.stages)):
+            lines += _stage_lines(number, run, base, took.get(number) if run in runs else None)
+        base += len(run.plan.stages)
+    lines += [f"then: {words}" for words in ahead.after]
+    for run in plans:
+        try:
+            validate(run.plan, budget=limits.memory, separate=separate)
+        except PlanError as error:
+            lines.append(f"refused: {error}")
     kept = sum(
         write.nbytes
-        for stage in plan.stages
+        for run in runs
+        for stage in run.plan.stages
         for write in stage.writes
         if isinstance(write, Scratch)
     )
@@ -90,6 +113,77 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
             f"{format_bytes(limits.memory)}; store() it into a file"
         )
     return Explanation("\n".join(lines))
+
+
+class _Run:
+    """One run that is to come: its plan, and how that would be run."""
+
+    def __init__(
+        self, roots: Sequence[Root], why: str, limits: Limits, options: Options
+    ) -> None:
+        self.why = why
+        self.plan: Plan = mapped.plan_of(roots, limits, options)
+        self.told: Forecast = forecast(self.plan, limits, options.scheduler == "processes")
+
+
+def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> list[str]:
+    """What is said of all stages together."""
+    stages = [stage_bytes(stage) for run in plans for stage in run.plan.stages]
+    read, written = sum(read for read, _ in stages), sum(written for _, written in stages)
+    why = "" if options.memory is not None else f" (half of the {format_bytes(room())} free)"
+    lines = [
+        f"{format_count(len(stages), 'stage')}, reads {format_bytes(read)}, writes "
+        f"{format_bytes(written)}{', then more' if more else ''}"
+    ]
+    if not plans:
+        workers = format_count(limits.workers, "worker")
+        return [*lines, f"memory budget {format_bytes(limits.memory)}{why}, {workers}"]
+    told = plans[-1].told
+    workers = f"{_workers(told, limits)} ({options.scheduler})"
+    residency = told.residency
+    return [
+        *lines,
+        f"memory budget {format_bytes(limits.memory)}{why}, {workers}",
+        f"policy {residency.policy}: {residency.reason}",
+        f"page cache: {_PAGE_CACHE[drop_of(residency.policy, limits.drop)]}",
+    ]
+
+
+def _last_line(last: Measured, same: bool) -> str:
+    """How the run that was measured went, as a whole."""
+    words = [f"{format_seconds(last.seconds)} in all" if last.ok else "failed"]
+    if not last.ok:
+        words[0] += f" after {format_seconds(last.seconds)}"
+    each = list(last.took.values())
+    words += _moved(each)
+    if not same:
+        labels = "; ".join(took.label for took in each)
+        words.append(f"by other stages ({labels})")
+    return f"last run: {', '.join(words)}"
+
+
+def _took_line(took: Took) -> str:
+    """What one stage took when it was last run."""
+    words = [format_seconds(took.seconds) if took.ok else "failed after"]
+    if not took.ok:
+        words[0] += f" {format_seconds(took.seconds)}"
+    elif took.seconds > 0:
+        words.append(speed(took.nbytes / took.seconds))
+    words.append(f"kernel {format_seconds(took.kernel_seconds)}")
+    return f"  measured: {', '.join([*words, *_moved([took])])}"
+
+
+def _moved(each: Sequence[Took]) -> list[str]:
+    """What the disk moved and what memory was held, as far as that was looked at."""
+    words = []
+    read = [took.disk_read for took in each if took.disk_read is not None]
+    written = [took.disk_written for took in each if took.disk_written is not None]
+    if read and written:
+        words.append(f"disk read {format_bytes(sum(read))}, written {format_bytes(sum(written))}")
+    held = [took.held for took in each if took.held is not None]
+    if held:
+        words.append(f"held at most {format_bytes(max(held))}")
+    return words
 
 
 def _advice(tuning: Tuning) -> list[str]:
@@ -110,15 +204,19 @@ def _workers(told: Forecast, limits: Limits) -> str:
     )
 
 
-def _stage_lines(number: int, stage: Stage, told: Forecast) -> list[str]:
+def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[str]:
+    """One stage of a run; `base` is the number that its first stage has among all."""
+    stage, told = run.plan.stages[number], run.told
     tasks = told.stages[number]
-    after = f", after stage {', '.join(map(str, stage.after))}" if stage.after else ""
+    numbers = ", ".join(str(base + earlier) for earlier in stage.after)
+    after = f", after stage {numbers}" if stage.after else ""
+    why = f"{run.why}: " if run.why else ""
     blocks = format_count(stage.grid.size, "block")
     lines = [
-        f"stage {number}: {stage.label}{after}",
+        f"stage {base + number}: {why}{stage.label}{after}",
         f"  {blocks} of {stage.grid.max_block_shape}, {tasks.per_task} per task",
     ]
-    lines += [f"  reads {_source(access)}" for access in stage.reads]
+    lines += [f"  reads {_source(access, base)}" for access in stage.reads]
     for write in stage.writes:
         if isinstance(write, Partials):
             name = getattr(write.reduction, "name", "blocks of unknown size")
@@ -129,19 +227,19 @@ def _stage_lines(number: int, stage: Stage, told: Forecast) -> list[str]:
         lines.append(f"  {format_count(tasks.workers, 'worker')} at once")
     peak = told.peaks[number]
     lines.append(f"  in memory at once: at most {format_bytes(peak)}")
-    return lines
+    return lines if took is None else [*lines, _took_line(took)]
 
 
 def _leaves(count: int) -> str:
     return "1 leaf" if count == 1 else f"{count:,} leaves"
 
 
-def _source(access: Access) -> str:
+def _source(access: Access, base: int) -> str:
     source = access.source
     if isinstance(source, Strided):
         where = source.file.path
     elif isinstance(source, Result):
-        where = f"the result of stage {source.stage}"
+        where = f"the result of stage {base + source.stage}"
     else:
         where = "array in memory"
     return f"{where} {source.shape} {source.dtype}, {format_bytes(source.nbytes)}"

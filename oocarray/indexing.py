@@ -118,8 +118,8 @@ def is_mask(key: Any, shape: tuple[int, ...]) -> bool:
         return len(key) == 1 and is_mask(key[0], shape)
     if isinstance(key, list):
         key = np.asarray(key)
-    dtype = getattr(key, "dtype", None)
-    ndim = getattr(key, "ndim", 0)
+    dtype: Any = getattr(key, "dtype", None)
+    ndim: int = getattr(key, "ndim", 0)
     return dtype == np.dtype(bool) and 0 < ndim <= len(shape) and _fits(key, shape)
 
 
@@ -147,7 +147,7 @@ def _valued(part: Any) -> Any:
 def _is_plain(part: Any) -> bool:
     if part is None or part is Ellipsis or isinstance(part, slice):
         return True
-    if isinstance(part, (bool, np.bool_, list, tuple)) or getattr(part, "ndim", 0):
+    if isinstance(part, (bool, np.bool_, list, tuple)) or bool(getattr(part, "ndim", False)):
         return False
     try:
         operator.index(part)
@@ -264,7 +264,9 @@ def _basic(array: Any, node: Node, key: Any) -> Array:
         # Blocks that were set are cut with the array.
         index = basic_index(_plain(key), node.shape)
         chunks = index.chunks([node.chunks], [node.shape])
-        made = replace(_taken(node, key), set_chunks=chunks)  # type: ignore[call-arg, type-var]
+        made = replace(_taken(node, key), set_chunks=chunks)  # type: ignore[type-var]
+        if isinstance(made, MemoryNode):
+            made = MemoryNode(np.asarray(made.array), chunks)
         return array._derived(made)  # type: ignore[no-any-return]
     return _array(_taken(node, key))
 

@@ -100,16 +100,16 @@ class Operators:
     __irshift__ = _augmented(np.right_shift)
     __lt__, __le__ = _binary(np.less), _binary(np.less_equal)
     __gt__, __ge__ = _binary(np.greater), _binary(np.greater_equal)
-    __eq__ = _binary(np.equal)  # type: ignore[assignment]
-    __ne__ = _binary(np.not_equal)  # type: ignore[assignment]
+    __eq__ = _binary(np.equal)
+    __ne__ = _binary(np.not_equal)
     __hash__ = object.__hash__  # arrays are compared by elements, and told apart as objects
     __neg__, __pos__ = _unary(np.negative), _unary(np.positive)
     __abs__, __invert__ = _unary(np.absolute), _unary(np.invert)
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self: Any, other: Any) -> Any:
         return np.divmod(self, other)
 
-    def __rdivmod__(self, other: Any) -> Any:
+    def __rdivmod__(self: Any, other: Any) -> Any:
         return np.divmod(other, self)
 
     def __matmul__(self, other: Any) -> Any:
@@ -200,5 +200,5 @@ def _single(array: Any, what: str) -> np.generic:
                 "any() or all()"
             )
         raise TypeError(f"only an array of one element can become a Python scalar ({what})")
-    found: np.generic = np.asarray(array.compute()).reshape(())[()]
-    return found
+    found: Any = np.asarray(array.compute()).reshape(())[()]
+    return found  # type: ignore[no-any-return]

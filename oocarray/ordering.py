@@ -122,7 +122,8 @@ def _cut(
         sizes = max(wanted if order.buffer is None else min(wanted, order.buffer // 8), 1)
     elif node.free and max(own, default=0) * rows > 2 * most:
         sizes = max(most // rows, 1)
-    return regrid(node, (sizes, *(-1 for _ in node.shape[1:])), stacklevel=7)
+    fresh: Any = regrid(node, (sizes, *(-1 for _ in node.shape[1:])), stacklevel=7)
+    return fresh  # type: ignore[no-any-return]
 
 
 def row_bytes(node: Node) -> int:

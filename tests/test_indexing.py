@@ -200,3 +200,20 @@ def test_large_random_selection_of_a_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, array[rows] * 2)
     mask = array > 1
     np.testing.assert_array_equal(x[oo.from_array(mask)].compute(), array[mask])
+
+
+def test_reductions_of_selections() -> None:
+    x = oo.from_array(CUBE)
+    few, expected = x[x % 7 == 1], CUBE[CUBE % 7 == 1]
+    assert few.sum().shape == ()
+    assert few.mean().dtype == np.dtype("f8")
+    found = oo.compute(few.sum(), few.max(), few.mean(keepdims=True), (few * 2).argmax())
+    assert found == (expected.sum(), expected.max(), expected.mean(keepdims=True), 16)
+    rows = x[x[:, 0, 0] > 20]
+    assert math.isnan(rows.sum(axis=1).shape[0])
+    np.testing.assert_array_equal(rows.sum(axis=1).compute(), CUBE[CUBE[:, 0, 0] > 20].sum(axis=1))
+    centred = rows - rows.mean(axis=0)
+    kept = CUBE[CUBE[:, 0, 0] > 20]
+    np.testing.assert_array_equal(centred.compute(), kept - kept.mean(axis=0))
+    with pytest.raises(ValueError, match="zero-size|empty"):
+        x[x < 0].max().compute()

@@ -16,6 +16,7 @@ from ..estimate import kept_bytes, stage_bytes
 from ..lazy.graph import Root
 from ..lazy.lower import lower
 from ..lazy.split import split_blocks
+from ..lazy.written import note_write
 from ..observe import default_observers
 from ..pages.residency import work_unit
 from ..plan import Options, Plan
@@ -26,9 +27,11 @@ from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Draft
+from ..storage.layout import Strided
 from ..units import format_bytes, format_count, format_seconds
 from .codes import compile_plan, needs_kernels
 from .learning import learn_dtypes
+from .measured import Measuring
 from .settling import Settling
 from .tuned import tuned
 from .watching import watched
@@ -116,6 +119,7 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
     """
     watch, began = watched.get(), time.perf_counter()
     whole = watch is not None and watch.enter()
+    wanted = [root.node for root in roots]
     try:
         limits = limits_of(options, roots)
         settling = Settling(options)
@@ -135,16 +139,25 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
             )
             if watch is not None and whole:
                 observers.append(watch)
+            observers.append(Measuring(wanted, began))
             found = run_plan(plan, limits, pool, opened, observers)
         for draft in drafts:
             draft.publish(options.durability)
     finally:
         if watch is not None:
             watch.leave()
+        _note_writes(roots)
         for draft in drafts:
             draft.discard()
     _tell_end(plan, time.perf_counter() - began)
     return found
+
+
+def _note_writes(roots: Sequence[Root]) -> None:
+    """What was found out of these files before, such as counts of masks, holds no longer."""
+    for root in roots:
+        if isinstance(root.target, Strided):
+            note_write(root.target.file)
 
 
 def _tell(plan: Plan, limits: Limits, options: Options) -> None:

@@ -19,7 +19,7 @@ from ..grid import Chunks
 from ..operations.base import Operation
 from .blockmap import MapPlan
 from .blockmap import Operand as Cut
-from .node import KeptNode, MemoryNode, Node, StoredNode
+from .node import KeptNode, MemoryNode, Node, StoredNode, postorder
 
 __all__ = [
     "KeptNode",
@@ -191,7 +191,7 @@ class OpNode(Node):
         if self.set_chunks is not None:
             return self.set_chunks
         given = [None if arg.free else arg.chunks for arg in self.args]
-        if all(chunks is None for chunks in given):
+        if all(chunks is None for chunks in given) and not self.operation.uneven:
             return None
         return self.operation.chunks(given, [arg.shape for arg in self.args])
 
@@ -228,7 +228,12 @@ class ReduceNode(Node):
         return (self.source,)
 
     def with_children(self, children: tuple[Node, ...]) -> ReduceNode:
-        return replace(self, source=children[0])
+        source = children[0]
+        if not any(map(math.isnan, self.shape)) or source.dtypes is None:
+            return replace(self, source=source)
+        return replace(
+            self, source=source, shape=_result_shape(self.make, source.shape, source.dtypes[0])
+        )
 
     @classmethod
     def of(cls, source: Node, name: str, **parameters: Any) -> ReduceNode:
@@ -242,9 +247,14 @@ class ReduceNode(Node):
 
         make = partial(_make_reduction, name, {"order": source.order, **parameters})
         dtype = source.dtypes[0] if source.dtypes is not None else np.dtype(np.float64)
-        if any(map(math.isnan, source.shape)):
-            raise ValueError(f"{name}: the shape of the array is not known: {source.shape}")
-        return cls(source, make, make(source.shape, dtype).result_shape, name)
+        if any(map(math.isnan, source.shape)) and any(
+            isinstance(below, MapNode) and not below.plan.known for below in postorder(source)
+        ):
+            raise ValueError(
+                f"{name}: the shape of the array is not known: {source.shape}; give map_blocks "
+                "the sizes in chunks=, or call compute_chunk_sizes()"
+            )
+        return cls(source, make, _result_shape(make, source.shape, dtype), name)
 
     @property
     def free(self) -> bool:
@@ -258,11 +268,33 @@ class ReduceNode(Node):
 
     @property
     def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
-        return None if self.source.dtypes is None else (self.reduction.out_dtype,)
+        if self.source.dtypes is None:
+            return None
+        if any(map(math.isnan, self.source.shape)):
+            return (self.make(_stand_in(self.source.shape), self.source.dtypes[0]).out_dtype,)
+        return (self.reduction.out_dtype,)
 
     @property
     def chunks(self) -> Chunks:
         return auto_chunks(self.shape, 8) if self.set_chunks is None else self.set_chunks
+
+
+def _stand_in(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape in place of one that is not known yet."""
+    return tuple(1 if math.isnan(extent) else extent for extent in shape)
+
+
+def _result_shape(make: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """Extents that a reduction leaves; nan where the source's are nan."""
+    known: tuple[int, ...] = make(_stand_in(shape), dtype).result_shape
+    if not any(map(math.isnan, shape)):
+        return make(shape, dtype).result_shape  # type: ignore[no-any-return]
+    # An extent that is left shows itself by changing with the source's.
+    other = make(tuple(2 if math.isnan(extent) else extent for extent in shape), dtype)
+    return tuple(
+        math.nan if one != two else one  # type: ignore[misc]
+        for one, two in zip(known, other.result_shape, strict=True)
+    )
 
 
 def _make_reduction(

@@ -12,6 +12,7 @@ from .node import postorder
 
 __all__ = [
     "Root",
+    "even",
     "flexible",
     "itemsize_of",
     "label_of",
@@ -77,6 +78,14 @@ def flexible(node: Node) -> bool:
         return True
     return not any(
         isinstance(below, (MapNode, PickNode))
+        for below in postorder(node, lambda n: not n.whole_first)
+    )
+
+
+def even(node: Node) -> bool:
+    """Whether, besides, equal parts of a node need about equal parts of what it is made of."""
+    return flexible(node) and not any(
+        isinstance(below, OpNode) and below.operation.uneven
         for below in postorder(node, lambda n: not n.whole_first)
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..plan import Gather, Through
+from ..estimate import region_bytes
+from ..grid import Grid
+from ..plan import Gather, InMemory, Through
+from ..walks import some
 from .expr import OpNode
-from .node import Node
+from .node import MemoryNode, Node, StoredNode, postorder
 
-__all__ = ["Paths"]
+__all__ = ["Paths", "inner_nodes", "needed_bytes"]
 
 
 class Paths:
@@ -57,3 +60,32 @@ class Paths:
                     plain &= reach is None
             steps.append(tuple(dict.fromkeys(parts)))
         return self._start if plain else Through(self._start, (*steps, ()))
+
+
+def inner_nodes(top: OpNode, made_before: Callable[[Node], bool]) -> list[Node]:
+    """A node and the operations below it that belong to the same pass, each after its arguments."""
+
+    def inside(node: Node) -> bool:
+        return isinstance(node, OpNode) and (node is top or not made_before(node))
+
+    return [node for node in postorder(top, inside) if inside(node)]
+
+
+def needed_bytes(top: OpNode, grid: Grid) -> int:
+    """The most that one of the blocks looked at needs of the arrays that are read."""
+    inner = inner_nodes(top, lambda node: node.whole_first)
+    paths = Paths(top, inner, Gather(grid, tuple(range(grid.ndim))))
+    known = set(map(id, inner))
+    leaves = {id(arg): arg for node in inner for arg in node.children if id(arg) not in known}
+    some_blocks = [grid.region(coords) for coords in some(grid)[:16]]
+    totals = [0] * len(some_blocks)
+    for leaf in leaves.values():
+        how = paths.to(leaf)
+        if isinstance(how, Gather) or not isinstance(leaf, (StoredNode, MemoryNode)):
+            continue
+        source = leaf.source if isinstance(leaf, StoredNode) else InMemory(leaf.array)
+        for number, region in enumerate(some_blocks):
+            totals[number] += min(
+                sum(region_bytes(source, part) for part in how.lead(region)), source.nbytes
+            )
+    return max(totals, default=0)

@@ -24,7 +24,7 @@ class PointedNode(Node):
 
     array: Node
     key: tuple[Any, ...]
-    shape: tuple[int, ...]  # type: ignore[assignment]
+    shape: tuple[int, ...]
 
     name = "take"
     free = True

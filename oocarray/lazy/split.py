@@ -18,7 +18,7 @@ from ..plan import Plan
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
 from .graph import Root, flexible
-from .lower import leaves_of
+from .leafcuts import leaves_of
 
 __all__ = ["split_blocks", "splittable_axes"]
 

@@ -71,6 +71,10 @@ class Operation:
     """Whether the result is made in a pass of its own, block by block, and then kept: true where
     a part costs as much as the whole along `uncut` axes (sorting)."""
 
+    uneven: ClassVar[bool] = False
+    """Whether equal parts of the result may need very unequal parts of the arguments: then
+    `chunks` says which blocks need about equal ones, whether or not the arguments' are set."""
+
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         """Shape of the result for arguments of these shapes.
 

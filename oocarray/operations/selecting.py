@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputChangedError
-from ..grid import Region
+from ..grid import Chunks, Region
 from .base import Arguments, Block, Operation, Reach, Shape, extents
 from .positions import Indices, grouped
 
 __all__ = ["MaskRuns", "Nonzero", "RunCounts", "Select", "TakeAlong", "mask_runs"]
 
+_RUNS_OF_A_BLOCK = 16
+"""So that a block of what is selected needs about 16 MiB, however few elements it has."""
 RUN_BYTES = 1 << 20  # of x per run: larger than what a request costs, small beside a budget
 MOST_RUNS = 1_000_000  # whose offsets are 8 MB
 MOST = 256  # groups of runs that a region of the result leads to
@@ -148,6 +150,8 @@ class Select(Operation):
     """How many elements are selected before each run, and in all: one more than runs."""
 
     name = "getitem"
+    divisible = False  # a run is looked at as a whole, whatever is wanted of it
+    uneven = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "offsets", _frozen(self.offsets))
@@ -160,6 +164,11 @@ class Select(Operation):
 
     def reach(self, k: int, shapes: Sequence[Shape]) -> Reach:
         return _Held(self.runs, _frozen(self.offsets), self.axis, k == 0)
+
+    def chunks(self, chunks: Sequence[Chunks | None], shapes: Sequence[Shape]) -> Chunks:
+        before = [(extent,) for extent in shapes[0][: self.axis]]
+        after = [(extent,) for extent in shapes[0][self.axis + len(self.runs.shape) :]]
+        return (*before, _blocks(_frozen(self.offsets)), *after)
 
     def make(self, region: Region, args: Arguments, out: Block | None) -> Block:
         result = np.empty(extents(region), args.dtype) if out is None else out
@@ -186,6 +195,8 @@ class Nonzero(Operation):
     axis: int
 
     name = "nonzero"
+    divisible = False
+    uneven = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "offsets", _frozen(self.offsets))
@@ -199,6 +210,9 @@ class Nonzero(Operation):
 
     def reach(self, k: int, shapes: Sequence[Shape]) -> Reach:
         return _Held(self.runs, _frozen(self.offsets), 0, False)
+
+    def chunks(self, chunks: Sequence[Chunks | None], shapes: Sequence[Shape]) -> Chunks:
+        return (_blocks(_frozen(self.offsets)),)
 
     def make(self, region: Region, args: Arguments, out: Block | None) -> Block:
         result = np.empty(extents(region), np.int64) if out is None else out
@@ -228,6 +242,15 @@ class _Held:
         if not self.beside:
             return found
         return [(*region[: self.axis], *box, *region[self.axis + 1 :]) for box in found]
+
+
+def _blocks(offsets: Indices) -> tuple[int, ...]:
+    """How many elements every few runs hold, without those that hold none."""
+    ends = offsets.value[::_RUNS_OF_A_BLOCK]
+    if (len(offsets.value) - 1) % _RUNS_OF_A_BLOCK:
+        ends = np.append(ends, offsets.value[-1])
+    sizes = np.diff(ends)
+    return tuple(sizes[sizes > 0].tolist()) or (0,)
 
 
 def _holding(offsets: Indices, part: slice) -> Block:

@@ -85,7 +85,7 @@ class Tiles:
             self._piece.clear()
         return out
 
-    def _made(self, node: Any, region: Region, out: Block | None = None) -> Block:
+    def _made(self, node: Any, region: Region, out: Block | None = None) -> Any:
         """A region of a node: an array of its dtype, which may be `out`, or anybody's memory."""
         if isinstance(node, Input):
             return self._readers[node.access](region)
@@ -100,8 +100,7 @@ class Tiles:
         known = self._piece.get(key)
         if known is None:
             # Not in `out`: it is asked for again, and might be changed there.
-            known = node.operation.make(region, self._arguments(node), None)
-            self._piece[key] = known
+            known = self._piece[key] = node.operation.make(region, self._arguments(node), None)
         return known
 
     def _arguments(self, node: Apply) -> Arguments:

@@ -1,0 +1,54 @@
+"""Decides the fixed cuts of nodes for reductions, and unions of them to go through; no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..chunking import floor_power, refine
+from ..grid import Grid
+from ..leaves.cut import leaf_chunks
+from .expr import Node, OpNode, whole_chunks
+from .graph import even, itemsize_of
+from .paths import needed_bytes
+
+__all__ = ["items_of", "leaves_of"]
+
+_MOST_OF_A_LEAF = 32 << 20
+"""Bytes that a leaf of an expression may need of the arrays that are read."""
+
+
+def leaves_of(source: Node, reduction: Any) -> Grid:
+    """The fixed cut of a node for a reduction."""
+    assert source.dtypes is not None
+    chunks = whole_chunks(source)
+    if reduction.partial_dtype.hasobject:
+        return Grid(chunks)
+    itemsize = source.dtypes[0].itemsize
+    partial_itemsize = reduction.partial_dtype.itemsize
+    if even(source):
+        return _even_leaves(source, reduction.axes, itemsize, partial_itemsize)
+    # Leaves of a computed array lie within the blocks that its function makes.
+    block = Grid(chunks).max_block_shape
+    cut = leaf_chunks(block, reduction.axes, itemsize, "C", partial_itemsize)
+    return Grid(refine(chunks, [max(1, *sizes) for sizes in cut]))
+
+
+def _even_leaves(source: Node, axes: tuple[int, ...], itemsize: int, partial_itemsize: int) -> Grid:
+    """The cut of any part of which can be made: finer where a leaf needs much of what is read."""
+    order: Any = source.order
+    cut = Grid(leaf_chunks(source.shape, axes, itemsize, order, partial_itemsize))
+    if not isinstance(source, OpNode):
+        return cut
+    for _ in range(4):
+        most = needed_bytes(source, cut)
+        if most <= _MOST_OF_A_LEAF:
+            break
+        itemsize *= floor_power(2 * most // _MOST_OF_A_LEAF)
+        cut = Grid(leaf_chunks(source.shape, axes, itemsize, order, partial_itemsize))
+    return cut
+
+
+def items_of(source: Node, leaves: Grid, unit: int) -> Grid:
+    """Unions of leaves of a stored array to go through one by one."""
+    order: Any = source.order
+    return leaves.coarsen(max(unit // itemsize_of(source), 1), order)
