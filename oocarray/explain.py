@@ -118,9 +118,7 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
 class _Run:
     """One run that is to come: its plan, and how that would be run."""
 
-    def __init__(
-        self, roots: Sequence[Root], why: str, limits: Limits, options: Options
-    ) -> None:
+    def __init__(self, roots: Sequence[Root], why: str, limits: Limits, options: Options) -> None:
         self.why = why
         self.plan: Plan = mapped.plan_of(roots, limits, options)
         self.told: Forecast = forecast(self.plan, limits, options.scheduler == "processes")
@@ -131,10 +129,9 @@ def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> li
     stages = [stage_bytes(stage) for run in plans for stage in run.plan.stages]
     read, written = sum(read for read, _ in stages), sum(written for _, written in stages)
     why = "" if options.memory is not None else f" (half of the {format_bytes(room())} free)"
-    lines = [
-        f"{format_count(len(stages), 'stage')}, reads {format_bytes(read)}, writes "
-        f"{format_bytes(written)}{', then more' if more else ''}"
-    ]
+    count = format_count(len(stages), "stage")
+    moved = f"reads {format_bytes(read)}, writes {format_bytes(written)}"
+    lines = [f"{count}, {moved}{', then more' if more else ''}"]
     if not plans:
         workers = format_count(limits.workers, "worker")
         return [*lines, f"memory budget {format_bytes(limits.memory)}{why}, {workers}"]

@@ -29,7 +29,8 @@ FLOORS = (
     {"backends"},
     {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain"}
     | {"updating", "stored", "appending", "iterating", "ordering", "futures", "persisting"}
-    | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"},
+    | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"}
+    | {"showing", "drawing"},
     {"cli", "reporting", "demo", "demochecks", "landscape", "__main__"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

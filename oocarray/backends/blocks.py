@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import warnings
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,7 @@ from ..runtime.files import Files, open_all
 from ..runtime.job import Job
 from ..runtime.leaving import CacheBefore, Drop
 from ..runtime.loop import add_place
+from ..runtime.outside import outside
 from ..runtime.runfiles import RunFiles
 from ..runtime.stagefiles import StageFiles
 from .codes import compile_plan
@@ -109,7 +111,10 @@ class BlockMaker:
             try:
                 if prepared.error is not None:
                     raise prepared.error
-                return Made(engine.value(coords), prepared, engine)
+                made = Made(engine.value(coords), prepared, engine)
+                for words in engine.fresh_flags():
+                    warnings.warn(words, RuntimeWarning, stacklevel=outside())
+                return made
             except BaseException as error:
                 if error is not prepared.error:
                     add_place(error, coords, self.grid)

@@ -1,114 +1,28 @@
-"""NumPy's ufuncs as functions, by NumPy's and the Array API's names; what they do is NumPy's."""
+"""NumPy's ufuncs of numbers as functions, by both its and the standard's names; it adds no rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from .ufuncs import called
+from .making import made
 
 __all__ = [
     "abs", "absolute", "acos", "acosh", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
-    "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and", "bitwise_count",
-    "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "cbrt", "ceil", "conj", "conjugate", "copysign", "cos", "cosh", "deg2rad",
-    "degrees", "divide", "divmod", "equal", "exp", "exp2", "expm1", "fabs", "float_power", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "frexp", "gcd", "greater", "greater_equal", "heaviside",
-    "hypot", "invert", "isfinite", "isinf", "isnan", "isnat", "lcm", "ldexp", "left_shift", "less",
-    "less_equal", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "modf", "multiply",
-    "negative", "nextafter", "not_equal", "positive", "pow", "power", "rad2deg", "radians",
-    "reciprocal", "remainder", "right_shift", "rint", "sign", "signbit", "sin", "sinh", "spacing",
-    "sqrt", "square", "subtract", "tan", "tanh", "true_divide", "trunc",
+    "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "conj",
+    "conjugate", "copysign", "cos", "cosh", "deg2rad", "degrees", "divide", "divmod", "exp", "exp2",
+    "expm1", "fabs", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "gcd",
+    "heaviside", "hypot", "lcm", "ldexp", "log", "log1p", "log2", "log10", "logaddexp",
+    "logaddexp2", "maximum", "minimum", "mod", "modf", "multiply", "negative", "nextafter",
+    "positive", "pow", "power", "rad2deg", "radians", "reciprocal", "remainder", "rint", "sign",
+    "signbit", "sin", "sinh", "spacing", "sqrt", "square", "subtract", "tan", "tanh", "true_divide",
+    "trunc",
 ]  # fmt: skip
 
 # In this module the built-in functions of these names are out of reach.
 
-_DOC = """{summary}; lazy.
-
-Parameters
-----------
-{inputs} : Array or array-like
-    {which}
-out : Array or ndarray{several}, optional
-    Where to put what is then computed at once.
-where : Array or array-like
-    Which elements of `out` to replace; it takes `out`.
-casting : str
-    Which conversions of the arguments NumPy may make.
-dtype : dtype-like, optional
-    To calculate in, as of NumPy's ufunc.
-
-Returns
--------
-{returns}
-    Of the dtype that ``numpy.{name}`` gives; `out`, if it was given.
-
-Raises
-------
-TypeError, ValueError, OverflowError
-    What NumPy raises for such dtypes, shapes and Python numbers; now, before anything is computed.
-
-Examples
---------
->>> {example}
-{expected}
-"""
-
-
-def _made(ufunc: np.ufunc, summary: str, arguments: str, expected: str) -> Callable[..., Any]:
-    """The function of a ufunc; its docstring shows what it makes of some arguments."""
-
-    def one(
-        x: Any,
-        /,
-        out: Any = None,
-        *,
-        where: Any = True,
-        casting: str = "same_kind",
-        dtype: Any = None,
-    ) -> Any:
-        return _called(ufunc, (x,), out, where, casting, dtype)
-
-    def two(
-        x1: Any,
-        x2: Any,
-        /,
-        out: Any = None,
-        *,
-        where: Any = True,
-        casting: str = "same_kind",
-        dtype: Any = None,
-    ) -> Any:
-        return _called(ufunc, (x1, x2), out, where, casting, dtype)
-
-    name, single = ufunc.__name__, ufunc.nout == 1
-    function: Callable[..., Any] = one if ufunc.nin == 1 else two
-    function.__name__ = function.__qualname__ = name
-    call = f"{name}({arguments})"
-    function.__doc__ = _DOC.format(
-        name=name,
-        summary=summary,
-        inputs="x" if ufunc.nin == 1 else "x1, x2",
-        which="Elements."
-        if ufunc.nin == 1
-        else "Broadcast; Python's numbers take the other dtype.",
-        several="" if single else ", or a tuple of two",
-        returns="Array" if single else "tuple of two Arrays",
-        example=f"{call}.compute()" if single else f"tuple(part.compute() for part in {call})",
-        expected=expected,
-    )
-    return function
-
-
-def _called(
-    ufunc: np.ufunc, inputs: tuple[Any, ...], out: Any, where: Any, casting: str, dtype: Any
-) -> Any:
-    given = {} if casting == "same_kind" else {"casting": casting}
-    return called(ufunc, "__call__", inputs, {**given, "out": out, "where": where, "dtype": dtype})
-
+_made = partial(made, __name__)
 
 # ---- signs and sums ------------------------------------------------------------------------------
 
@@ -298,7 +212,7 @@ lcm = _made(np.lcm, "Least common multiples", "[4, 6], 10", "array([20, 30])")
 conjugate = _made(np.conjugate, "Complex conjugates", "[1 + 2j, 3]", "array([1.-2.j, 3.-0.j])")
 conj = conjugate
 
-# ---- comparisons ---------------------------------------------------------------------------------
+# ---- the larger and the smaller ------------------------------------------------------------------
 
 maximum = _made(
     np.maximum, "The larger of two elements; NaN if one is", "[1, 5], 3", "array([3, 5])"
@@ -317,106 +231,4 @@ fmin = _made(
     "The smaller of two elements; of NaN and a number the number",
     "[1, np.nan], 3",
     "array([1., 3.])",
-)
-equal = _made(np.equal, "Whether elements are equal", "[1, 2], 2", "array([False,  True])")
-not_equal = _made(np.not_equal, "Whether elements differ", "[1, 2], 2", "array([ True, False])")
-less = _made(
-    np.less, "Whether elements are smaller than others", "[1, 2], 2", "array([ True, False])"
-)
-less_equal = _made(
-    np.less_equal,
-    "Whether elements are smaller than others or equal",
-    "[1, 2], 2",
-    "array([ True,  True])",
-)
-greater = _made(
-    np.greater, "Whether elements are larger than others", "[2, 3], 2", "array([False,  True])"
-)
-greater_equal = _made(
-    np.greater_equal,
-    "Whether elements are larger than others or equal",
-    "[2, 1], 2",
-    "array([ True, False])",
-)
-isfinite = _made(
-    np.isfinite,
-    "Whether elements are neither infinite nor NaN",
-    "[1, np.nan, np.inf]",
-    "array([ True, False, False])",
-)
-isinf = _made(
-    np.isinf, "Whether elements are infinite", "[1, np.nan, np.inf]", "array([False, False,  True])"
-)
-isnan = _made(
-    np.isnan, "Whether elements are NaN", "[1, np.nan, np.inf]", "array([False,  True, False])"
-)
-isnat = _made(
-    np.isnat,
-    "Whether datetimes or timedeltas are NaT",
-    'np.array(["2000", "NaT"], "M8[D]")',
-    "array([False,  True])",
-)
-
-# ---- logic and bits ------------------------------------------------------------------------------
-
-logical_and = _made(
-    np.logical_and,
-    "Whether two elements are both true, which is not zero",
-    "[0, 1, 2], 3",
-    "array([False,  True,  True])",
-)
-logical_or = _made(
-    np.logical_or,
-    "Whether one of two elements is true, which is not zero",
-    "[0, 1, 2], 0",
-    "array([False,  True,  True])",
-)
-logical_xor = _made(
-    np.logical_xor,
-    "Whether one of two elements is true and the other false",
-    "[0, 1, 2], 3",
-    "array([ True, False, False])",
-)
-logical_not = _made(
-    np.logical_not,
-    "Whether elements are false, which is zero",
-    "[0, 1, 2]",
-    "array([ True, False, False])",
-)
-bitwise_and = _made(
-    np.bitwise_and, "Bits that are set in both of two elements", "[6, 9], 12", "array([4, 8])"
-)
-bitwise_or = _made(
-    np.bitwise_or,
-    "Bits that are set in at least one of two elements",
-    "[6, 9], 12",
-    "array([14, 13])",
-)
-bitwise_xor = _made(
-    np.bitwise_xor, "Bits that are set in one of two elements", "[6, 9], 12", "array([10,  5])"
-)
-invert = _made(
-    np.invert, "Elements with all bits turned, of bools the negation", "[0, 5]", "array([-1, -6])"
-)
-bitwise_invert = invert
-bitwise_not = invert
-left_shift = _made(
-    np.left_shift,
-    "Elements with bits shifted to the left; zeros come in",
-    "[1, 5], 2",
-    "array([ 4, 20])",
-)
-bitwise_left_shift = left_shift
-right_shift = _made(
-    np.right_shift,
-    "Elements with bits shifted to the right; the sign stays",
-    "[-8, 5], 1",
-    "array([-4,  2])",
-)
-bitwise_right_shift = right_shift
-bitwise_count = _made(
-    np.bitwise_count,
-    "How many bits are set, of the absolute value",
-    "[7, -8]",
-    "array([3, 1], dtype=uint8)",
 )

@@ -44,6 +44,8 @@ class Prepared:
     how: How = ""
     failed: list[tuple[Coords, str]] = field(default_factory=list)
     """Blocks whose function raised, which the run goes on without."""
+    flags: tuple[str, ...] = ()
+    """What NumPy would have warned of in operations, for the first time in this process."""
 
 
 class Engine:
@@ -77,6 +79,7 @@ class Engine:
         self._update = _updated(self.stage)
         self._updating: Block | None = None
         self._region: Region = ()
+        self._told: set[str] = set()
         self.item: int | None = None
         self.bind_error: BaseException | None = None
 
@@ -144,8 +147,15 @@ class Engine:
             # Blocks that this object remembered would keep their windows mapped.
             self._evaluator.new_item()
             self._updating = None
+        prepared.flags = self.fresh_flags()
         prepared.partials = tuple(partials)
         prepared.seconds = time.perf_counter() - began
+
+    def fresh_flags(self) -> tuple[str, ...]:
+        """What NumPy would have warned of in operations since this was asked last."""
+        fresh = tuple(self._evaluator.flags - self._told)
+        self._told.update(fresh)
+        return fresh
 
     def value(self, coords: Coords) -> Block:
         """Return the block at `coords` of what the program makes first, and store it nowhere."""

@@ -67,6 +67,11 @@ class Evaluator:
             self._made = None
 
     @property
+    def flags(self) -> set[str]:
+        """What NumPy would have warned of in operations; see `oocarray.runtime.flags`."""
+        return set() if self._made is None else self._made.flags.found
+
+    @property
     def _tiles(self) -> Tiles:
         if self._made is None:
             self._made = Tiles(self._shared, self._readers, self.value)

@@ -89,6 +89,8 @@ class Answer:
     """Bytes of windows that the user's function still looks at."""
     failed: tuple[tuple[tuple[int, ...], str], ...] = ()
     """Blocks whose function raised, which the run goes on without; and what it raised."""
+    flags: tuple[str, ...] = ()
+    """What NumPy would have warned of in operations."""
 
 
 @dataclass(frozen=True, slots=True)

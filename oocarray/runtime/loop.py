@@ -268,6 +268,7 @@ class Loop:
                 seconds=prepared.seconds,
                 kept_bytes=kept,
                 failed=tuple(prepared.failed),
+                flags=prepared.flags,
             )
         )
 

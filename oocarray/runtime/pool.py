@@ -146,6 +146,7 @@ class SerialPool:
                     seconds=prepared.seconds,
                     kept_bytes=kept,
                     failed=tuple(prepared.failed),
+                    flags=prepared.flags,
                 )
             )
 

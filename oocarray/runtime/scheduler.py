@@ -88,6 +88,7 @@ def run_plan(
             coordinator.run_stage(number)
         coordinator.files.check()
         coordinator.tell_failed()
+        coordinator.tell_flags()
         return [coordinator.results[result.stage, result.write] for result in plan.outputs]
     finally:
         coordinator.close()
@@ -113,6 +114,8 @@ class _Coordinator:
         self._given_up = pool.given_up
         self.files = RunFiles(plan, opened, limits.lock)
         self.repeat = Repeater()
+        self.flags: set[str] = set()
+        """What NumPy would have warned of in operations."""
         self._new = set(opened)
         self._missing: list[tuple[Stage, dict[Coords, str]]] = []
         self._shared: dict[int, tuple[Any, Shared]] = {}
@@ -144,6 +147,11 @@ class _Coordinator:
             for block, text in errors.items():
                 log.debug("block %s of %r: %s", block, stage.label, text)
             warnings.warn(warning, stacklevel=outside())
+
+    def tell_flags(self) -> None:
+        """Warn as NumPy does, once for each kind of trouble and operation."""
+        for words in sorted(self.flags):
+            warnings.warn(words, RuntimeWarning, stacklevel=outside())
 
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""

@@ -60,6 +60,7 @@ class Coordinator(Protocol):
     held: int
     cache: CacheBefore
     repeat: Repeater
+    flags: set[str]
 
     def tell(self, event: Event) -> None:
         """Tell the observers."""
@@ -254,6 +255,7 @@ class StageRun:
             self.trees[partial.write].set(partial.box, partial.value)
         self.kernel_seconds += answer.seconds
         self.failed.update(answer.failed)
+        self.coordinator.flags.update(answer.flags)
         if answer.kept_bytes:
             warnings.warn(
                 f"{self.stage.label}: the function keeps its output blocks; "

@@ -19,6 +19,7 @@ from ..grid import Coords, Region, fastest_first
 from ..operations.base import PIECE, Arguments, extents
 from ..program import Apply, Call, Input, Pick, Program, Tile, applies_in, below, dtype_of
 from ..walks import cut, hit
+from .flags import Flags
 
 __all__ = ["Tiles", "divisible", "shared_nodes"]
 
@@ -46,6 +47,7 @@ class Tiles:
         block: Callable[[Any, Coords], Block],
     ) -> None:
         self._shared, self._readers, self._block = shared, readers, block
+        self.flags = Flags()
         self._divisible: dict[int, bool] = {}
         self._pulls: dict[int, Arguments] = {}
         self._item: dict[Key, Block] = {}
@@ -64,10 +66,14 @@ class Tiles:
 
     def make(self, tile: Tile, region: Region, out: Block | None) -> Block:
         """Return a region of a tile; in `out`, if that is given."""
-        node = tile.node
-        shape = extents(region)
-        if 0 in shape:
-            return np.empty(shape, node.dtype) if out is None else out
+        if 0 in extents(region):
+            return np.empty(extents(region), tile.node.dtype) if out is None else out
+        self._errstate = np.geterr()
+        with self.flags:
+            return self._filled(tile, region, out)
+
+    def _filled(self, tile: Tile, region: Region, out: Block | None) -> Block:
+        node, shape = tile.node, extents(region)
         known = self._divisible.get(id(tile))
         if known is None:
             known = self._divisible[id(tile)] = divisible(tile)
@@ -95,13 +101,19 @@ class Tiles:
         if 0 in shape:
             return np.empty(shape, node.dtype)
         if id(node) not in self._shared:
-            return node.operation.make(region, self._arguments(node), out)
+            return self._applied(node, region, out)
         key = (id(node), *((part.start, part.stop) for part in region))
         known = self._piece.get(key)
         if known is None:
             # Not in `out`: it is asked for again, and might be changed there.
-            known = self._piece[key] = node.operation.make(region, self._arguments(node), None)
+            known = self._piece[key] = self._applied(node, region, None)
         return known
+
+    def _applied(self, node: Apply, region: Region, out: Block | None) -> Block:
+        self.flags.names.append(node.operation.name)
+        made = node.operation.make(region, self._arguments(node), out)
+        self.flags.names.pop()
+        return made
 
     def _arguments(self, node: Apply) -> Arguments:
         found = self._pulls.get(id(node))
@@ -113,6 +125,11 @@ class Tiles:
 
     def _of_blocks(self, node: Call | Pick, region: Region) -> Block:
         """A region of what a user's function makes block by block."""
+        # What the function's own arithmetic complains of is its own affair.
+        with np.errstate(**self._errstate):
+            return self._joined_blocks(node, region)
+
+    def _joined_blocks(self, node: Call | Pick, region: Region) -> Block:
         grid = node.grid
         places = hit(grid, region)
         if math.prod(map(len, places)) == 1:
