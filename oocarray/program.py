@@ -192,13 +192,11 @@ def calls_in(values: Iterable[Any]) -> list[Call]:
     return [node for node in _nodes(values) if isinstance(node, Call)]
 
 
-def applies_in(value: Any) -> list[Apply]:
+def applies_in(
+    value: Any, enter: Callable[[Any], bool] = lambda node: not isinstance(node, Call)
+) -> list[Apply]:
     """Every operation between a value and the nearest calls and inputs, each once."""
-    return [
-        node
-        for node in _nodes([value], lambda node: not isinstance(node, Call))
-        if isinstance(node, Apply)
-    ]
+    return [node for node in _nodes([value], enter) if isinstance(node, Apply)]
 
 
 def _nodes(

@@ -67,6 +67,10 @@ class Operation:
     divisible: ClassVar[bool] = True
     """Whether a region costs no more when it is made piece by piece."""
 
+    pointwise: ClassVar[bool] = False
+    """Whether it pulls each argument once, and of it the region that is broadcast to its own: the
+    arguments may then be made before, without going deep."""
+
     apart: ClassVar[bool] = False
     """Whether the result is made in a pass of its own, block by block, and then kept: true where
     a part costs as much as the whole along `uncut` axes (sorting)."""

@@ -69,6 +69,8 @@ class Elementwise(Operation):
     kwargs: tuple[tuple[str, Any], ...]
     name: str
 
+    pointwise = True
+
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         return spread_shape(shapes)
 

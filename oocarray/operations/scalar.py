@@ -84,6 +84,8 @@ class ScalarFunction(Operation):
     def chunks(self, chunks: Sequence[Chunks | None], shapes: Sequence[Shape]) -> Chunks | None:
         return merged_cuts(chunks, shapes)
 
+    pointwise = True
+
     def make(self, region: Region, args: Arguments, out: Block | None) -> Block:
         shape = extents(region)
         blocks = [

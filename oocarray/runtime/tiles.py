@@ -19,6 +19,7 @@ from ..grid import Coords, Region, fastest_first
 from ..operations.base import PIECE, Arguments, extents
 from ..program import Apply, Call, Input, Pick, Program, Tile, applies_in, below, dtype_of
 from ..walks import cut, hit
+from .chains import Chain
 from .flags import Flags
 
 __all__ = ["Tiles", "divisible", "shared_nodes"]
@@ -50,6 +51,7 @@ class Tiles:
         self.flags = Flags()
         self._divisible: dict[int, bool] = {}
         self._pulls: dict[int, Arguments] = {}
+        self._chains: dict[int, Chain] = {}
         self._item: dict[Key, Block] = {}
         self._piece: dict[Key, Block] = {}
 
@@ -62,6 +64,7 @@ class Tiles:
         """Let go of what would keep blocks and pages alive in a circle."""
         self.new_item()
         self._pulls.clear()
+        self._chains.clear()
         del self._block, self._readers
 
     def make(self, tile: Tile, region: Region, out: Block | None) -> Block:
@@ -110,6 +113,11 @@ class Tiles:
         return known
 
     def _applied(self, node: Apply, region: Region, out: Block | None) -> Block:
+        if node.operation.pointwise:
+            chain = self._chains.get(id(node))
+            if chain is None:
+                chain = self._chains[id(node)] = Chain(node, self._made, self.flags.names)
+            return chain.make(region, out)
         self.flags.names.append(node.operation.name)
         made = node.operation.make(region, self._arguments(node), out)
         self.flags.names.pop()
@@ -156,18 +164,17 @@ def divisible(tile: Tile) -> bool:
 def shared_nodes(program: Program) -> set[int]:
     """Find what more than one consumer asks for, or one asks for in pieces, by id."""
     counts: dict[int, int] = {}
-
-    def visit(node: Any, times: int = 1) -> None:
+    waiting = [(value, 1) for value in {id(value): value for value in program.values}.values()]
+    while waiting:
+        node, times = waiting.pop()
         if isinstance(node, (Call, Apply)):
             counts[id(node)] = counts.get(id(node), 0) + times
             if counts[id(node)] > times:
-                return
+                continue
         for part in below(node):
             # Blocks of a function are asked for piece by piece.
-            visit(part, 2 if isinstance(node, Apply) and not isinstance(part, Apply) else times)
-
-    for value in {id(value): value for value in program.values}.values():
-        visit(value)
+            pieces = isinstance(node, Apply) and not isinstance(part, Apply)
+            waiting.append((part, 2 if pieces else times))
     return {number for number, count in counts.items() if count > 1}
 
 
