@@ -186,12 +186,8 @@ class MapBlocks:
         if form == "block" and isinstance(func, Kernel):
             raise ValueError("a kernel fills its output: its form is 'out'")
         planner = plan_apart if self._combine is not None else _plan_joined
-        plan, apart = planner(
-            [cut_of(node) for node in arrays],
-            chunks=chunks,
-            drop_axis=drop_axis,
-            new_axis=new_axis,
-        )
+        how = functools.partial(planner, chunks=chunks, drop_axis=drop_axis, new_axis=new_axis)
+        plan, apart = how([cut_of(node) for node in arrays])
         wanted = tuple(word for word in ("block_id", "block_info") if wants(func, word))
         self._check(plan, apart, wanted)
         if not arrays and chunks is None:
@@ -207,6 +203,7 @@ class MapBlocks:
             name=name or name_of(func),
             wants=wanted,
             apart=apart,
+            replan=how,
             splittable=self._splittable,
         )
 

@@ -54,6 +54,7 @@ def persist(*arrays: Any, **options: Any) -> tuple[Array, ...]:
     >>> root, square = persist(x.map_blocks(np.sqrt), x.map_blocks(np.square))
     >>> root
     <oocarray.Array kept in memory: shape=(6,), dtype=float64, 48 B, 3 blocks of (2,)>
+    [0.         1.         1.41421356 1.73205081 2.         2.23606798]
     >>> float(square.sum().compute())
     55.0
     """
@@ -64,7 +65,7 @@ def persist(*arrays: Any, **options: Any) -> tuple[Array, ...]:
         learn_dtypes(array.node, chosen)
         if any(map(math.isnan, array.shape)):
             raise ValueError(
-                f"{array!r} has blocks of unknown size; give map_blocks the sizes in chunks=, or "
+                f"{array._where()} has blocks of unknown size; give map_blocks the sizes in chunks=, or "
                 "compute() it"
             )
     memory = memory_of(chosen)

@@ -7,7 +7,7 @@ Nothing here calls one or knows where data lies: inputs are numbers of accesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "below",
     "calls_in",
     "dtype_of",
+    "transformed",
 ]
 
 FIRST = -1
@@ -152,6 +153,10 @@ class Tile:
     def known(self) -> bool:
         return True
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Flat: pickle goes down what is nested, and expressions may be deeper than its stack.
+        return _tile, (_flat(self.node), self.grid, self.order)
+
 
 Value = Input | Call | Pick | Tile
 
@@ -178,6 +183,77 @@ def below(node: Any) -> tuple[Any, ...]:
     if isinstance(node, Call):
         return tuple(arg.node for arg in node.args if isinstance(arg, Operand))
     return ()
+
+
+def transformed(values: Iterable[Any], change: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+    """Copies of some values with every node passed through ``change(copy, original)``.
+
+    Each is changed once, when its arguments have been; shared nodes stay shared.
+    """
+    made: dict[int, Any] = {}
+    values = tuple(values)
+    waiting = [(value, False) for value in reversed(values)]
+    while waiting:
+        node, ready = waiting.pop()
+        if id(node) in made:
+            continue
+        parts = below(node)
+        if not ready and parts:
+            waiting.append((node, True))
+            waiting += [(part, False) for part in parts]
+        else:
+            made[id(node)] = change(_with(node, [made[id(part)] for part in parts]), node)
+    return tuple(made[id(value)] for value in values)
+
+
+def _with(node: Any, parts: list[Any]) -> Any:
+    """The same node made of others, in the order of `below`."""
+    if isinstance(node, Pick):
+        return Pick(parts[0], node.output)
+    if isinstance(node, Tile):
+        return replace(node, node=parts[0])
+    if isinstance(node, Apply):
+        return replace(node, args=tuple(parts))
+    if isinstance(node, Call):
+        fresh = iter(parts)
+        args = (
+            Operand(next(fresh), arg.axes) if isinstance(arg, Operand) else arg for arg in node.args
+        )
+        return replace(node, args=tuple(args))
+    return node
+
+
+def _flat(top: Apply) -> list[Any]:
+    """The operations of a tile, each after its arguments, with numbers in place of those."""
+    order: list[Apply] = []
+    numbers: dict[int, int] = {}
+    waiting: list[tuple[Apply, bool]] = [(top, False)]
+    while waiting:
+        node, ready = waiting.pop()
+        if id(node) in numbers:
+            continue
+        if ready:
+            numbers[id(node)] = len(order)
+            order.append(node)
+        else:
+            waiting.append((node, True))
+            waiting += [(arg, False) for arg in node.args if isinstance(arg, Apply)]
+    return [
+        (
+            node.operation,
+            tuple(numbers[id(arg)] if isinstance(arg, Apply) else arg for arg in node.args),
+            (node.shapes, node.dtypes, node.shape, node.dtype),
+        )
+        for node in order
+    ]
+
+
+def _tile(parts: list[Any], grid: Grid, order: Order) -> Tile:
+    made: list[Apply] = []
+    for operation, args, told in parts:
+        found = tuple(made[arg] if isinstance(arg, int) else arg for arg in args)
+        made.append(Apply(operation, found, *told))
+    return Tile(made[-1], grid, order)
 
 
 def dtype_of(value: Call | Pick | Tile) -> np.dtype[Any]:

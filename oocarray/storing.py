@@ -36,7 +36,7 @@ class Store:
         return _now_or_later([self], options, wait, lambda done: done[0])
 
     def __repr__(self) -> str:
-        return f"<oocarray.Store {self.array!r} -> {self.target}>"
+        return f"<oocarray.Store {self.array._where()} -> {self.target}>"
 
 
 def store(
@@ -200,7 +200,7 @@ def _begin_store(
     learn_dtypes(node, options)
     if any(size != size for size in array.shape):
         raise ValueError(
-            f"{array!r} has blocks of unknown size, which cannot be laid out in a file; give "
+            f"{array._where()} has blocks of unknown size, which cannot be laid out in a file; give "
             "map_blocks the sizes in chunks=, or compute() it"
         )
     if isinstance(node, ReduceNode) or _reads(node, target):

@@ -217,3 +217,17 @@ def test_reductions_of_selections() -> None:
     np.testing.assert_array_equal(centred.compute(), kept - kept.mean(axis=0))
     with pytest.raises(ValueError, match="zero-size|empty"):
         x[x < 0].max().compute()
+
+
+def test_functions_of_blocks_of_a_selection() -> None:
+    x = oo.from_array(CUBE)
+    few = x[x % 7 == 1]
+    doubled = few.map_blocks(lambda block: block * 2)
+    assert math.isnan(doubled.shape[0])
+    np.testing.assert_array_equal(doubled.compute(), 2 * CUBE[CUBE % 7 == 1])
+    np.testing.assert_array_equal((-few + doubled).compute(), CUBE[CUBE % 7 == 1])
+    parts = x.map_blocks(lambda b: b[b > 50], chunks=((math.nan,),), drop_axis=(1, 2), dtype="f8")
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        parts.sum()
+    assert parts.compute_chunk_sizes().shape == (69,)
+    assert parts.sum().compute() == CUBE[CUBE > 50].sum()

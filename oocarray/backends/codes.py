@@ -22,11 +22,10 @@ from ..program import (
     Call,
     Input,
     Operand,
-    Pick,
     Program,
-    Tile,
     applies_in,
     dtype_of,
+    transformed,
 )
 from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
@@ -78,8 +77,7 @@ def _compile_stage(stage: Stage) -> Stage:
         for value, write in zip(program.values, stage.writes, strict=True)
         if isinstance(write, Blocks) and _order(write.target, write.grid) != "C"
     }
-    rebuild = _Rebuild(stage, strided)
-    values = tuple(rebuild.node(value) for value in program.values)
+    values = transformed(program.values, _Compiler(stage, strided))
     codes = []
     for write in stage.writes:
         wanted = write.reduction.kernel() if isinstance(write, Partials) else None
@@ -87,44 +85,19 @@ def _compile_stage(stage: Stage) -> Stage:
     return replace(stage, kernel=Program(values, tuple(codes)))
 
 
-class _Rebuild:
-    """Copies a program with the code of each kernel call filled in; shared calls stay shared."""
+class _Compiler:
+    """Fills in the code of each kernel call of a program."""
 
     def __init__(self, stage: Stage, strided: set[int]) -> None:
         self.stage, self.strided = stage, strided
-        self.known: dict[int, Any] = {}
 
-    def node(self, node: Any) -> Any:
-        if isinstance(node, Pick):
-            return Pick(self.call(node.call), node.output)
-        if isinstance(node, (Apply, Tile)):
-            return self.operation(node)
-        return self.call(node) if isinstance(node, Call) else node
-
-    def operation(self, node: Apply | Tile) -> Any:
-        if id(node) not in self.known:
-            fresh: Any
-            if isinstance(node, Tile):
-                fresh = replace(node, node=self.node(node.node))
-            else:
-                fresh = replace(node, args=tuple(map(self.node, node.args)))
-                if isinstance(node.operation, ScalarFunction):
-                    code = node.operation.compiled(node.dtypes, node.shapes, node.dtype)
-                    fresh = replace(fresh, operation=code)
-            self.known[id(node)] = fresh
-        return self.known[id(node)]
-
-    def call(self, call: Call) -> Any:
-        if id(call) not in self.known:
-            args = tuple(
-                Operand(self.node(arg.node), arg.axes) if isinstance(arg, Operand) else arg
-                for arg in call.args
-            )
-            fresh = replace(call, args=args)
-            if isinstance(call.function, jit.Kernel):
-                fresh = self.compiled(fresh, id(call) in self.strided)
-            self.known[id(call)] = fresh
-        return self.known[id(call)]
+    def __call__(self, node: Any, original: Any) -> Any:
+        if isinstance(node, Call) and isinstance(node.function, jit.Kernel):
+            return self.compiled(node, id(original) in self.strided)
+        if isinstance(node, Apply) and isinstance(node.operation, ScalarFunction):
+            code = node.operation.compiled(node.dtypes, node.shapes, node.dtype)
+            return replace(node, operation=code)
+        return node
 
     def compiled(self, call: Call, strided: bool) -> Call:
         kernel = call.function

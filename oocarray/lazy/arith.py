@@ -52,8 +52,10 @@ def elementwise(
         else:
             template.append(Literal(arg))
     if not nodes:
-        # An array of no dimension stands for the first, so that there is something to pull.
-        nodes, template[0] = [MemoryNode(np.asarray(template[0].value))], 0
+        # An array of no dimension stands for one of them, so that there is something to pull:
+        # one that is not weak, if there is any.
+        at = next((n for n, arg in enumerate(args) if isinstance(arg, np.generic)), 0)
+        nodes, template[at] = [MemoryNode(np.asarray(args[at]))], 0
     operation = Elementwise(
         function,
         tuple(template),

@@ -16,10 +16,10 @@ import numpy as np
 
 from ..chunking import auto_chunks
 from ..grid import Chunks
-from ..operations.base import Operation
 from .blockmap import MapPlan
 from .blockmap import Operand as Cut
 from .node import KeptNode, MemoryNode, Node, StoredNode, postorder
+from .operated import OpNode
 
 __all__ = [
     "KeptNode",
@@ -57,6 +57,9 @@ class MapNode(Node):
     whole: Chunks | None = None
     """The blocks before they were cut finer; leaves of reductions follow from these."""
 
+    replan: Callable[..., tuple[MapPlan, tuple[int, ...]]] | None = None
+    """Makes the plan anew, when extents of arguments that were not known have become so."""
+
     free = False
     order = "C"
 
@@ -75,7 +78,14 @@ class MapNode(Node):
     def with_children(self, children: tuple[Node, ...]) -> MapNode:
         fresh = iter(children)
         args = tuple(next(fresh) if isinstance(arg, Node) else arg for arg in self.args)
-        return replace(self, args=args)
+        plan = self.plan
+        unknown = any(
+            math.isnan(size) for cut in plan.inputs for sizes in cut for size in sizes[:1]
+        )
+        if self.replan is not None and unknown:
+            # What was a block of unknown size when this was built has its own blocks now.
+            plan, _ = self.replan([cut_of(child) for child in children])
+        return replace(self, args=args, plan=plan)
 
 
 @dataclass(eq=False)
@@ -112,102 +122,6 @@ class PickNode(Node):
         (call,) = children
         assert isinstance(call, MapNode)
         return PickNode(call, self.output)
-
-
-@dataclass(eq=False)
-class OpNode(Node):
-    """An operation of ours on other nodes."""
-
-    operation: Operation
-    args: tuple[Node, ...]
-    set_chunks: Chunks | None = None
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.operation.name
-
-    @property
-    def whole_first(self) -> bool:  # type: ignore[override]
-        return self.operation.apart
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return self.args
-
-    def with_children(self, children: tuple[Node, ...]) -> OpNode:
-        return OpNode(self.operation, children, self.set_chunks)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Extents; nan where an argument's are not known yet."""
-        known: tuple[int, ...] | None = vars(self).get("_shape")
-        if known is None:
-            known = tuple(self.operation.shape([arg.shape for arg in self.args]))
-            if not any(map(math.isnan, known)):
-                vars(self)["_shape"] = known
-        return known
-
-    @property
-    def dtypes(self) -> tuple[np.dtype[Any], ...] | None:
-        known: tuple[np.dtype[Any], ...] | None = vars(self).get("_dtypes")
-        if known is None:
-            given = [arg.dtypes for arg in self.args]
-            if any(dtypes is None for dtypes in given):
-                return None
-            known = (self.operation.dtype([dtypes[0] for dtypes in given if dtypes]),)
-            vars(self)["_dtypes"] = known
-        return known
-
-    @cached_property
-    def free(self) -> bool:
-        return self._cuts is None
-
-    @cached_property
-    def order(self) -> str:
-        same = [arg.order for arg in self.args if arg.shape == self.shape and arg.shape]
-        return "F" if same and set(same) == {"F"} else "C"
-
-    @cached_property
-    def grain(self) -> int:
-        """As of its base; of arguments of the same shape, those of all of them together."""
-        given = [arg.grain for arg in self.args if arg.shape == self.shape]
-        return max(super().grain, min(sum(given), 4 * max(given, default=0)))
-
-    @property
-    def chunks(self) -> Chunks:
-        known: Chunks | None = vars(self).get("_chunks")
-        if known is None:
-            known = self._cuts
-            if known is None:
-                known = auto_chunks(self.shape, self.grain, self.order)  # type: ignore[arg-type]
-            known = known if self.set_chunks is not None else self._uncut(known)
-            if not any(map(math.isnan, self.shape)):
-                vars(self)["_chunks"] = known
-        return known
-
-    @property
-    def _cuts(self) -> Chunks | None:
-        """The blocks that were set, for this node or for what it is made of."""
-        if self.set_chunks is not None:
-            return self.set_chunks
-        given = [None if arg.free else arg.chunks for arg in self.args]
-        if all(chunks is None for chunks in given) and not self.operation.uneven:
-            return None
-        return self.operation.chunks(given, [arg.shape for arg in self.args])
-
-    def _uncut(self, chunks: Chunks) -> Chunks:
-        """The same blocks, joined along the axes that are made in one piece."""
-        axes = self.operation.uncut([arg.shape for arg in self.args])
-        if not axes:
-            return chunks
-        row = math.prod(self.shape[axis] for axis in axes)
-        others = [axis for axis in range(len(chunks)) if axis not in axes]
-        fresh = auto_chunks([self.shape[axis] for axis in others], self.grain * max(row, 1))
-        cuts: dict[int, tuple[int, ...]] = dict(zip(others, fresh, strict=True))
-        return tuple(cuts.get(axis, (self.shape[axis],)) for axis in range(len(chunks)))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"operation": self.operation, "args": self.args, "set_chunks": self.set_chunks}
 
 
 @dataclass(eq=False)
@@ -305,6 +219,10 @@ def _make_reduction(
     return make_reduction(name, shape, dtype, **parameters)
 
 
+def _uncounted(node: Node) -> bool:
+    return any(map(math.isnan, node.shape))
+
+
 def whole_chunks(node: Node) -> Chunks:
     """The blocks of a node as the caller knows them, even where a run cuts them finer."""
     call = node.call if isinstance(node, PickNode) else node
@@ -316,4 +234,6 @@ def cut_of(node: Node) -> Cut:
     """What `plan_map` needs to know of a node."""
     itemsize = node.dtypes[0].itemsize if node.dtypes is not None else 8
     order: Any = node.order
-    return Cut(node.shape, node.chunks, node.free, itemsize, order)
+    # Blocks of unknown size are matched by position.
+    free = node.free and not _uncounted(node)
+    return Cut(node.shape, node.chunks, free, itemsize, order)

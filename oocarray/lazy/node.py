@@ -49,6 +49,11 @@ class Node:
         return self
 
     @property
+    def set_cuts(self) -> Chunks | None:
+        """The blocks that somebody set; None where they follow from the shape."""
+        return None if self.free else self.chunks
+
+    @property
     def grain(self) -> int:
         """Bytes per element that a free block is measured by; of an expression, of all inputs."""
         return 8 if self.dtypes is None else max(self.dtypes[0].itemsize, 1)

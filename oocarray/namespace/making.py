@@ -18,7 +18,7 @@ Parameters
 ----------
 {inputs} : Array or array-like
     {which}
-out : Array or ndarray{several}, optional
+out : {several}, optional
     Where to put what is then computed at once.
 where : Array or array-like
     Which elements of `out` to replace; it takes `out`.
@@ -96,7 +96,7 @@ def made(
         which="Elements."
         if ufunc.nin == 1
         else "Broadcast; Python's numbers take the other dtype.",
-        several="" if single else ", or a tuple of two",
+        several="Array or ndarray" if single else "tuple of two Arrays or ndarrays",
         returns="Array" if single else "tuple of two Arrays",
         example=f"{call}.compute()" if single else f"tuple(part.compute() for part in {call})",
         expected=expected,

@@ -17,15 +17,14 @@ from ..errors import PlanError
 from ..grid import Coords
 from ..plan import Blocks, OnError, Partials, Plan, Scratch, Stage
 from ..program import (
-    Apply,
     Call,
     Input,
-    Operand,
     Pick,
     Program,
     Tile,
     calls_in,
     dtype_of,
+    transformed,
 )
 from .evaluate import Block, Evaluator
 from .job import Partial
@@ -147,28 +146,11 @@ class _Guard:
 
 def guarded(program: Program) -> Program:
     """The same program, with its functions in guards."""
-    made: dict[int, Any] = {}
 
-    def rebuilt(node: Any) -> Any:
-        if id(node) not in made:
-            made[id(node)] = _rebuilt(node)
-        return made[id(node)]
+    def change(node: Any, original: Any) -> Any:
+        return replace(node, function=_Guard(node.function)) if isinstance(node, Call) else node
 
-    def _rebuilt(node: Any) -> Any:
-        if isinstance(node, Pick):
-            return replace(node, call=rebuilt(node.call))
-        if isinstance(node, Operand):
-            return replace(node, node=rebuilt(node.node))
-        if isinstance(node, Tile):
-            return replace(node, node=rebuilt(node.node))
-        if isinstance(node, Apply):
-            return replace(node, args=tuple(map(rebuilt, node.args)))
-        if not isinstance(node, Call):
-            return node
-        args = tuple(rebuilt(arg) if isinstance(arg, Operand) else arg for arg in node.args)
-        return replace(node, args=args, function=_Guard(node.function))
-
-    return replace(program, values=tuple(map(rebuilt, program.values)))
+    return replace(program, values=transformed(program.values, change))
 
 
 class GuardedEvaluator(Evaluator):

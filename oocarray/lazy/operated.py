@@ -1,0 +1,152 @@
+"""Nodes that operations make; what they are follows from their arguments, in loops, never deep.
+
+A script may build an expression of thousands of nodes, one upon the other: nothing here goes
+down such a chain by recursion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..chunking import auto_chunks
+from ..grid import Chunks
+from ..operations.base import Operation
+from .node import Node, postorder
+
+__all__ = ["OpNode"]
+
+
+def _followed(name: str, tell: Callable[[OpNode, list[Any]], Any]) -> Any:
+    """A property that follows from what the arguments have under the same name.
+
+    It is kept, once the shape of the node is known.
+    """
+    key = f"_{name}"
+
+    def get(self: OpNode) -> Any:
+        known = vars(self).get(key)
+        if known is not None:
+            return known[0]
+        values: dict[int, Any] = {}
+        for node in postorder(
+            self, lambda node: isinstance(node, OpNode) and key not in vars(node)
+        ):
+            if not isinstance(node, OpNode) or key in vars(node):
+                values[id(node)] = getattr(node, name)
+                continue
+            value = tell(node, [values[id(arg)] for arg in node.args])
+            values[id(node)] = value
+            shape = value if name == "shape" else node.shape
+            if value is not _UNKNOWN and not any(map(math.isnan, shape)):
+                vars(node)[key] = (value,)
+        found = values[id(self)]
+        return None if found is _UNKNOWN else found
+
+    return property(get, doc=tell.__doc__)
+
+
+_UNKNOWN = object()
+
+
+def _shape(node: OpNode, given: list[Any]) -> tuple[int, ...]:
+    """Extents; nan where an argument's are not known yet."""
+    return tuple(node.operation.shape(given))
+
+
+def _dtypes(node: OpNode, given: list[Any]) -> Any:
+    """One dtype; None while that of an argument is not known."""
+    if any(dtypes is None or dtypes is _UNKNOWN for dtypes in given):
+        return _UNKNOWN
+    return (node.operation.dtype([dtypes[0] for dtypes in given]),)
+
+
+def _order(node: OpNode, given: list[Any]) -> str:
+    shape = node.shape
+    if not shape:
+        return "C"
+    same = {order for order, arg in zip(given, node.args, strict=True) if arg.shape == shape}
+    return "F" if same == {"F"} else "C"
+
+
+def _grain(node: OpNode, given: list[Any]) -> int:
+    """As of any node; of arguments of the same shape, those of all of them together."""
+    shape = node.shape
+    same = [grain for grain, arg in zip(given, node.args, strict=True) if arg.shape == shape]
+    own = 8 if node.dtypes is None else max(node.dtypes[0].itemsize, 1)
+    return max(own, min(sum(same), 4 * max(same, default=0)))
+
+
+def _set_cuts(node: OpNode, given: list[Any]) -> Chunks | None:
+    """The blocks that were set, for this node or for what it is made of; None: free."""
+    if node.set_chunks is not None:
+        return node.set_chunks
+    if all(chunks is None for chunks in given) and not node.operation.uneven:
+        return None
+    found = node.operation.chunks(given, [arg.shape for arg in node.args])
+    return None if found is None else node._uncut(found)
+
+
+@dataclass(eq=False)
+class OpNode(Node):
+    """An operation of ours on other nodes."""
+
+    operation: Operation
+    args: tuple[Node, ...]
+    set_chunks: Chunks | None = None
+
+    shape = _followed("shape", _shape)
+    dtypes = _followed("dtypes", _dtypes)
+    order = _followed("order", _order)
+    grain = _followed("grain", _grain)
+    set_cuts = _followed("set_cuts", _set_cuts)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.operation.name
+
+    @property
+    def whole_first(self) -> bool:  # type: ignore[override]
+        return self.operation.apart
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return self.args
+
+    def with_children(self, children: tuple[Node, ...]) -> OpNode:
+        return OpNode(self.operation, children, self.set_chunks)
+
+    @property
+    def free(self) -> bool:
+        return self.set_cuts is None
+
+    @property
+    def chunks(self) -> Chunks:
+        known: Chunks | None = vars(self).get("_chunks")
+        if known is None:
+            shape = self.shape
+            known = self.set_cuts
+            if known is None and any(map(math.isnan, shape)):
+                return tuple((extent,) for extent in shape)
+            if known is None:
+                known = self._uncut(auto_chunks(shape, self.grain, self.order))
+            if not any(map(math.isnan, shape)):
+                vars(self)["_chunks"] = known
+        return known
+
+    def _uncut(self, chunks: Chunks) -> Chunks:
+        """The same blocks, joined along the axes that are made in one piece."""
+        axes = self.operation.uncut([arg.shape for arg in self.args])
+        if not axes:
+            return chunks
+        shape = self.shape
+        row = math.prod(shape[axis] for axis in axes)
+        others = [axis for axis in range(len(chunks)) if axis not in axes]
+        fresh = auto_chunks([shape[axis] for axis in others], self.grain * max(row, 1))
+        cuts: dict[int, tuple[int, ...]] = dict(zip(others, fresh, strict=True))
+        return tuple(cuts.get(axis, (shape[axis],)) for axis in range(len(chunks)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"operation": self.operation, "args": self.args, "set_chunks": self.set_chunks}
