@@ -96,7 +96,7 @@ class Elementwise(Operation):
 
 
 def spread_shape(shapes: Sequence[Shape]) -> Shape:
-    """Shape that arrays have together; of extents that are not known, nan with nan.
+    """Shape that arrays have together; extents that are not known yet are taken to fit.
 
     Examples
     --------
@@ -109,9 +109,10 @@ def spread_shape(shapes: Sequence[Shape]) -> Shape:
     for shape in shapes:
         for axis, extent in enumerate(shape, len(together) - len(shape)):
             known = together[axis]
-            if known == 1:
+            if known == 1 or (math.isnan(known) and extent != 1):
+                # What is not known yet is taken to fit; it is compared when it is known.
                 together[axis] = extent
-            elif extent not in (1, known) and not (math.isnan(extent) and math.isnan(known)):
+            elif extent not in (1, known) and not math.isnan(extent):
                 named = " ".join(str(tuple(one)) for one in shapes)
                 raise ValueError(f"operands could not be broadcast together with shapes {named}")
     return tuple(together)
