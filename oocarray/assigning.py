@@ -51,7 +51,7 @@ def update(target: Any, made: Array, what: str) -> Any:
     if not np.can_cast(made.dtype, target.dtype, "same_kind"):
         raise TypeError(
             f"{what}: cannot put a result of {made.dtype} into an array of {target.dtype} without "
-            'losing its kind; convert it with astype() first'
+            "losing its kind; convert it with astype() first"
         )
     if isinstance(target, Array):
         assign(target, ..., made)

@@ -282,9 +282,7 @@ def _access_bytes(access: Access, grid: Grid) -> int:
     how, shape = access.how, access.source.shape
     if isinstance(how, (Through, Via)):
         needed = max(
-            sum(
-                region_bytes(access.source, region) for region in access.box(grid, coords, coords)
-            )
+            sum(region_bytes(access.source, region) for region in access.box(grid, coords, coords))
             for coords in some(grid)
         )
         # Regions may share pages: all of it is there once at most.

@@ -160,7 +160,9 @@ def _plain(key: Any) -> Any:
     """A basic key, its ints Python's own."""
     parts = key if isinstance(key, tuple) else (key,)
     return tuple(
-        part if part is None or part is Ellipsis or isinstance(part, slice) else operator.index(part)
+        part
+        if part is None or part is Ellipsis or isinstance(part, slice)
+        else operator.index(part)
         for part in parts
     )
 
@@ -192,9 +194,7 @@ def _check_kind(dtype: np.dtype[Any]) -> None:
 
 
 def _counts(part: Any) -> bool:
-    return (
-        isinstance(part, Node) and part.dtypes is not None and part.dtypes[0] == np.dtype(bool)
-    )
+    return isinstance(part, Node) and part.dtypes is not None and part.dtypes[0] == np.dtype(bool)
 
 
 def _masked(node: Node, parts: list[Any], masks: list[int]) -> Node:

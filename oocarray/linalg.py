@@ -11,7 +11,7 @@ from .core import Array
 from .lifting import apply, array_of
 from .namespace.linear import cross, matmul, matrix_norm, norm, tensordot, vecdot, vector_norm
 from .namespace.linear import outer as _outer
-from .operations.shaping import Diagonal
+from .operations.banding import Diagonal
 
 __all__ = ["cross", "diagonal", "matmul", "matrix_norm", "matrix_transpose", "norm", "outer"]
 __all__ += ["tensordot", "trace", "vecdot", "vector_norm"]

@@ -156,9 +156,7 @@ def test_outer_and_pointwise() -> None:
     np.testing.assert_array_equal(
         x.oindex[rows, 2, columns].compute(), CUBE[np.ix_(rows, [2], columns)][:, 0]
     )
-    np.testing.assert_array_equal(
-        x.oindex[[True, False, True, True]].compute(), CUBE[[0, 2, 3]]
-    )
+    np.testing.assert_array_equal(x.oindex[[True, False, True, True]].compute(), CUBE[[0, 2, 3]])
     import dask.array as da
 
     theirs = da.from_array(CUBE, 2).vindex[[0, 3], :, [1, 2]].compute()

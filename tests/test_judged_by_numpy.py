@@ -107,9 +107,7 @@ def _moving(draw: Any, kind: str, p: int, q: int) -> Step:
     if kind == "f":
         return Step(f"flip({p})", lambda xp, v: xp.flip(take(v), -1) if take(v).ndim else take(v))
     if kind == "w":
-        return Step(
-            f"where({p}, {q}, {a})", lambda xp, v: xp.where(take(v), v[q % len(v)], a)
-        )
+        return Step(f"where({p}, {q}, {a})", lambda xp, v: xp.where(take(v), v[q % len(v)], a))
     if kind == "a":
         return Step(
             f"roll({p}, {a})", lambda xp, v: xp.roll(take(v), a, 0) if take(v).ndim else take(v)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
+from opcheck import check_operation as check_regions
+
 from oocarray.errors import InputChangedError
 from oocarray.operations import assigning, picking
 from oocarray.operations import indexing as ix
 from oocarray.operations import selecting as sel
 from oocarray.operations.base import Arguments, extents, whole
 from oocarray.operations.positions import Indices
-from opcheck import check_operation as check_regions
 
 few = settings(max_examples=40, deadline=None)
 

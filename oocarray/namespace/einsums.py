@@ -12,8 +12,9 @@ import numpy as np
 from ..core import Array
 from ..lazy.arith import cast
 from ..lifting import apply, array_of, known, lifted
+from ..operations.banding import Diagonal
 from ..operations.products import Matmul, Tensordot
-from ..operations.shaping import Diagonal, Reshape, Transpose
+from ..operations.shaping import Reshape, Transpose
 
 __all__ = ["einsum"]
 

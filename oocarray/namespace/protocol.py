@@ -138,9 +138,7 @@ def _isrealobj(x: Any) -> bool:
 def _result_type(*args: Any) -> np.dtype[Any]:
     from ..core import Array
 
-    return np.result_type(
-        *(np.empty(0, a.dtype) if isinstance(a, Array) else a for a in args)
-    )
+    return np.result_type(*(np.empty(0, a.dtype) if isinstance(a, Array) else a for a in args))
 
 
 def _text(a: Any, *args: Any, **kwargs: Any) -> str:

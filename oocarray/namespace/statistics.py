@@ -16,9 +16,10 @@ from numpy.typing import DTypeLike
 from ..core import Array
 from ..lazy.arith import cast
 from ..lifting import apply, array_of, known, lifted
+from ..operations.banding import Diagonal
 from ..operations.joining import Concatenate
 from ..operations.products import Matmul
-from ..operations.shaping import BroadcastTo, Diagonal, Transpose
+from ..operations.shaping import BroadcastTo, Transpose
 from .comparing import allclose, array_equal, array_equiv
 from .lines import apply_along_axis, apply_over_axes, gradient, interp
 from .quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
