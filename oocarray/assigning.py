@@ -123,9 +123,8 @@ def _fill(view: StoredNode, value: Any) -> None:
         # As an element of the array, with NumPy's errors: 300 is no uint8.
         value = np.full((), value, target.dtype.newbyteorder("="))
     node = node_in(value)
-    if isinstance(node, StoredNode) and node.source.same_elements(target):
-        if node.source.dtype == target.dtype:
-            return  # what augmented assignment has just written
+    if _is(node, target):
+        return  # what augmented assignment has just written
     learn_dtypes(node, options)
     if not target.size:
         return
@@ -154,6 +153,14 @@ def _fill(view: StoredNode, value: Any) -> None:
         if not in_place:
             raise
         _detour(node, target, options)
+
+
+def _is(node: Node, target: Strided) -> bool:
+    return (
+        isinstance(node, StoredNode)
+        and node.source.dtype == target.dtype
+        and node.source.same_elements(target)
+    )
 
 
 def _same_pass_reads(node: Node, target: Strided) -> bool | None:

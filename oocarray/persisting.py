@@ -65,8 +65,8 @@ def persist(*arrays: Any, **options: Any) -> tuple[Array, ...]:
         learn_dtypes(array.node, chosen)
         if any(map(math.isnan, array.shape)):
             raise ValueError(
-                f"{array._where()} has blocks of unknown size; give map_blocks the sizes in chunks=, or "
-                "compute() it"
+                f"{array._where()} has blocks of unknown size; give map_blocks the "
+                "sizes in chunks=, or compute() it"
             )
     memory = memory_of(chosen)
     needed = sum(array.nbytes for array in new)

@@ -200,8 +200,8 @@ def _begin_store(
     learn_dtypes(node, options)
     if any(size != size for size in array.shape):
         raise ValueError(
-            f"{array._where()} has blocks of unknown size, which cannot be laid out in a file; give "
-            "map_blocks the sizes in chunks=, or compute() it"
+            f"{array._where()} has blocks of unknown size, which cannot be laid out in a file; "
+            "give map_blocks the sizes in chunks=, or compute() it"
         )
     if isinstance(node, ReduceNode) or _reads(node, target):
         # A result is small: it is computed, then written. So is what is made of its own target.

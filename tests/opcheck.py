@@ -1,4 +1,4 @@
-"""The contract of operations: any region, made of just what its reach promises; checks, no tests."""
+"""The contract of operations: any region, made of what its reach promises; checks, no tests."""
 
 from __future__ import annotations
 

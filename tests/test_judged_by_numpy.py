@@ -89,7 +89,7 @@ def steps(draw: Any) -> Step:
 
 @st.composite
 def _moving(draw: Any, kind: str, p: int, q: int) -> Step:
-    a, b, c = (draw(st.integers(-5, 5)) for _ in range(3))
+    a, b = draw(st.integers(-5, 5)), draw(st.integers(-5, 5))
     take = lambda v: v[p % len(v)]  # noqa: E731
     if kind == "s":
         step = draw(st.sampled_from((1, 2, -1, -3)))
@@ -154,11 +154,10 @@ def check(
             for step in program:
                 try:
                     made = np.asarray(step.run(np, theirs))
-                except (TypeError, ValueError, OverflowError) as error:
+                except (TypeError, ValueError, OverflowError):
                     # What NumPy refuses is refused when the expression is built.
                     with pytest.raises((TypeError, ValueError, OverflowError)):
                         step.run(oo, ours)
-                    assert not isinstance(error, np.exceptions.AxisError), step
                     continue
                 mine = step.run(oo, ours)
                 assert mine.shape == made.shape, step

@@ -76,7 +76,8 @@ def _grain(node: OpNode, given: list[Any]) -> int:
     shape = node.shape
     same = [grain for grain, arg in zip(given, node.args, strict=True) if arg.shape == shape]
     own = 8 if node.dtypes is None else max(node.dtypes[0].itemsize, 1)
-    return max(own, min(sum(same), 4 * max(same, default=0)))
+    found: int = max(own, min(sum(same), 4 * max(same, default=0)))
+    return found
 
 
 def _set_cuts(node: OpNode, given: list[Any]) -> Chunks | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 __all__ = ["counterpart", "dispatched"]
 
+_USUAL = (None, "C", "K", True)
 _NEAREST = {
     "vectorize": "oo.elementwise",
     "frompyfunc": "oo.elementwise",
@@ -68,9 +69,9 @@ def dispatched(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
         for key in unknown:
             # An argument that says what would be done without it is no argument.
             default = getattr(defaults.get(key), "default", inspect.Parameter.empty)
-            if given[key] is default or key in ("out", "order", "subok", "like"):
-                if given[key] is default or given[key] in (None, "C", "K", True):
-                    given.pop(key)
+            usual = key in ("out", "order", "subok", "like") and given[key] in _USUAL
+            if given[key] is default or usual:
+                given.pop(key)
         unknown = [key for key in unknown if key in given]
     if unknown and not _takes_any(mine):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What NumPy's ufuncs do with our arrays: calls become nodes; what has no counterpart is refused."""
+"""What NumPy's ufuncs do with our arrays: calls become nodes; the rest is refused."""
 
 from __future__ import annotations
 
