@@ -485,6 +485,6 @@ def test_broadcast_shapes() -> None:
     assert dtypes.broadcast_shapes((5, 1), (6,), 1, ()) == (5, 6)
     assert dtypes.broadcast_shapes() == ()
     assert np.isnan(dtypes.broadcast_shapes((np.nan, 3), (1, 3))[0])
-    for shapes in (((2,), (3,)), ((np.nan,), (3,)), ((-1,), (3,))):
+    for shapes in (((2,), (3,)), ((-1,), (3,))):
         with pytest.raises(ValueError, match=r".+"):
             dtypes.broadcast_shapes(*shapes)

@@ -18,6 +18,7 @@ from oocarray.operations import indexing as ix
 from oocarray.operations import selecting as sel
 from oocarray.operations.base import Arguments, extents, whole
 from oocarray.operations.positions import Indices
+from oocarray.operations.taking import TakeAlong
 
 few = settings(max_examples=40, deadline=None)
 
@@ -404,20 +405,20 @@ def test_take_along(shape, at, axis, remark):
     indices = (numbers(*at, dtype="i2") * 7) % (2 * n) - n
     x = numbers(*shape)
     expected = np.take_along_axis(x, indices.astype(int), axis)
-    check_operation(sel.TakeAlong(axis), [x, indices], expected)
+    check_operation(TakeAlong(axis), [x, indices], expected)
     unsigned = (indices % n).astype("u8")
     expected = np.take_along_axis(x, unsigned.astype(int), axis)
-    check_operation(sel.TakeAlong(axis), [x, unsigned], expected)
+    check_operation(TakeAlong(axis), [x, unsigned], expected)
 
 
 def test_take_along_refuses():
     x = numbers(3, 2)
     with pytest.raises(IndexError, match="index 3 is out of bounds for axis 0 with size 3"):
-        check_operation(sel.TakeAlong(0), [x, np.full((1, 2), 3)], x[:1])
+        check_operation(TakeAlong(0), [x, np.full((1, 2), 3)], x[:1])
     with pytest.raises(ValueError, match="axes"):
-        sel.TakeAlong(0).shape([(3, 2), (3,)])
+        TakeAlong(0).shape([(3, 2), (3,)])
     with pytest.raises(ValueError, match="broadcast"):
-        sel.TakeAlong(0).shape([(3, 2), (3, 4)])
+        TakeAlong(0).shape([(3, 2), (3, 4)])
 
 
 def offsets_of(mask, runs):

@@ -12,7 +12,7 @@ from ..errors import BlockMismatchError, DtypeError, PlanError
 from ..grid import Coords, Grid
 from ..jit import Kernel
 from ..lazy.expr import MapNode, Node, PickNode
-from ..lazy.node import postorder
+from ..lazy.node import Learnt, postorder
 from ..plan import Options
 from ..runtime.limits import memory_of
 from .blocks import BlockMaker
@@ -59,6 +59,7 @@ def _learn(
     for one in postorder(node):
         if isinstance(one, MapNode) and one.dtypes is None:
             one.dtypes = _infer(one, options, first, settling)
+            Learnt.times += 1
 
 
 def try_block(node: Node, coords: Coords) -> BlockTrial:

@@ -11,7 +11,7 @@ from ..lazy.counted import CountedNode, counted
 from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, StoredNode
 from ..lazy.graph import Root
 from ..lazy.identity import identity
-from ..lazy.node import postorder, remade
+from ..lazy.node import Learnt, postorder, remade
 from ..lazy.pointed import PointedNode, pointed
 from ..plan import Options
 from ..storage.files import open_regular
@@ -69,6 +69,7 @@ class Settling:
         for node, copy in self._copies.values():
             if isinstance(node, MapNode) and isinstance(copy, MapNode) and node.dtypes is None:
                 node.dtypes = copy.dtypes
+                Learnt.times += 1
 
     def _settled(self, node: Node) -> Node:
         fresh = remade(node, [self._copies[id(child)][1] for child in node.children])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BlockMismatchError
 from ..lazy.expr import MapNode, Node
-from ..lazy.node import postorder
+from ..lazy.node import Learnt, postorder
 from ..plan import Options
 from .blocks import BlockMaker
 from .learning import learn_dtypes
@@ -31,7 +31,9 @@ def learn_sizes(node: Node, options: Options) -> None:
     learn_dtypes(node, options)
     for one in postorder(node):
         if isinstance(one, MapNode) and not one.plan.known:
-            one.plan = replace(one.plan, chunks=(chunks := _made(one, options)), shape=_sum(chunks))
+            chunks = _made(one, options)
+            one.plan = replace(one.plan, chunks=chunks, shape=_sum(chunks))
+            Learnt.times += 1
     Settling(options)(node)
 
 

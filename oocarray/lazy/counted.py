@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..grid import Chunks
 from .expr import OpNode
-from .node import MemoryNode, Node, StoredNode, postorder
+from .node import Learnt, MemoryNode, Node, StoredNode, postorder
 from .written import writes
 
 __all__ = ["CountedNode", "Counts", "counted"]
@@ -110,6 +110,7 @@ def counted(node: CountedNode, compute: Callable[[Node], NDArray[Any]]) -> OpNod
         offsets = np.zeros(found.size + 1, np.int64)
         np.cumsum(found, out=offsets[1:])
         node.counts.offsets, node.counts.state = offsets, state
+        Learnt.times += 1
     offsets = node.counts.offsets
     if array is None:
         return OpNode(Nonzero(runs, offsets, node.axis), (mask,))

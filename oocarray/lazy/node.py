@@ -15,7 +15,13 @@ from ..chunking import auto_chunks
 from ..grid import Chunks
 from ..storage.layout import Strided
 
-__all__ = ["KeptNode", "MemoryNode", "Node", "StoredNode", "postorder", "remade"]
+__all__ = ["KeptNode", "Learnt", "MemoryNode", "Node", "StoredNode", "postorder", "remade"]
+
+
+class Learnt:
+    """How often anything was learnt of a node: what was unknown before may be known since."""
+
+    times = 0
 
 
 class Node:

@@ -14,7 +14,7 @@ from typing import Any
 from ..chunking import auto_chunks
 from ..grid import Chunks
 from ..operations.base import Operation
-from .node import Node, postorder
+from .node import Learnt, Node, postorder
 
 __all__ = ["OpNode"]
 
@@ -22,33 +22,35 @@ __all__ = ["OpNode"]
 def _followed(name: str, tell: Callable[[OpNode, list[Any]], Any]) -> Any:
     """A property that follows from what the arguments have under the same name.
 
-    It is kept, once the shape of the node is known.
+    It is kept: for good once shape and dtype of the node are known.
     """
     key = f"_{name}"
 
     def get(self: OpNode) -> Any:
         known = vars(self).get(key)
-        if known is not None:
+        if known is not None and known[1] in (None, Learnt.times):
             return known[0]
         values: dict[int, Any] = {}
-        for node in postorder(
-            self, lambda node: isinstance(node, OpNode) and key not in vars(node)
-        ):
-            if not isinstance(node, OpNode) or key in vars(node):
+        for node in postorder(self, lambda node: not _known(node, key)):
+            if not isinstance(node, OpNode) or _known(node, key):
                 values[id(node)] = getattr(node, name)
                 continue
             value = tell(node, [values[id(arg)] for arg in node.args])
-            values[id(node)] = value
             shape = value if name == "shape" else node.shape
-            if value is not _UNKNOWN and not any(map(math.isnan, shape)):
-                vars(node)[key] = (value,)
-        found = values[id(self)]
-        return None if found is _UNKNOWN else found
+            unknown = any(map(math.isnan, shape))
+            if name in ("dtypes", "grain"):
+                unknown |= (value if name == "dtypes" else node.dtypes) is None
+            # What may still be learnt is kept until something is.
+            vars(node)[key] = value, Learnt.times if unknown else None
+            values[id(node)] = value
+        return values[id(self)]
 
     return property(get, doc=tell.__doc__)
 
 
-_UNKNOWN = object()
+def _known(node: Node, key: str) -> bool:
+    known = vars(node).get(key)
+    return isinstance(node, OpNode) and known is not None and known[1] in (None, Learnt.times)
 
 
 def _shape(node: OpNode, given: list[Any]) -> tuple[int, ...]:
@@ -58,8 +60,8 @@ def _shape(node: OpNode, given: list[Any]) -> tuple[int, ...]:
 
 def _dtypes(node: OpNode, given: list[Any]) -> Any:
     """One dtype; None while that of an argument is not known."""
-    if any(dtypes is None or dtypes is _UNKNOWN for dtypes in given):
-        return _UNKNOWN
+    if any(dtypes is None for dtypes in given):
+        return None
     return (node.operation.dtype([dtypes[0] for dtypes in given]),)
 
 
