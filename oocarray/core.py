@@ -17,6 +17,7 @@ from .methods import Reductions
 from .operators import Operators
 from .plan import Options
 from .runtime.limits import room
+from .shaped import Shaped
 from .showing import Shown
 from .storage.layout import Strided
 from .stored import Stored
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Array", "node_of"]
 
 
-class Array(Operators, Stored, Reductions, Shown):
+class Array(Operators, Shaped, Stored, Reductions, Shown):
     """An array in a file, or one that is to be computed from such arrays, block by block.
 
     Made by `oocarray.open`, `oocarray.create`, `oocarray.from_array`, `oocarray.map_blocks`

@@ -69,7 +69,7 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
     array = x if isinstance(x, Array) else from_array(x)
     node = array.node
     if not isinstance(node, StoredNode):
-        raise TypeError(f"update_blocks changes an array in a file; this one is {array._where()}")
+        raise TypeError(f"update_blocks changes an array in a file; {array._where()} is not stored")
     if not array.writable:
         raise PermissionError(
             13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
