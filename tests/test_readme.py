@@ -18,6 +18,6 @@ def test_the_example_of_the_readme(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
     lines = ran.stdout.splitlines()
-    assert lines[-1] == "400.0 2.0"
-    assert lines[0].startswith("1 stage, reads 7.63 MiB, writes 15.3 MiB")
+    assert lines[-1] == "400.0 1.0 50000"
+    assert lines[0].startswith("2 stages, reads 15.3 MiB, writes 7.63 MiB")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["example.py", "flat.npy", "raw.npy"]
