@@ -61,6 +61,16 @@ class DaskZarr(Rival):
         (2 * x + 1).to_zarr(self.job.out, compressors=None)
         _make_durable(self.job.out)
 
+    def zscore(self) -> None:
+        x = da.from_zarr(self.job.zarr)
+        z = (x - x.mean(axis=0)) / x.std(axis=0)
+        z.to_zarr(self.job.out, compressors=None)
+        _make_durable(self.job.out)
+
+    def formula(self) -> float:
+        x = da.from_zarr(self.job.zarr)
+        return float((da.sqrt(x * x + 1) * da.exp(-abs(x))).mean().compute())
+
     def overhead(self, blocks: int) -> list[float]:
         x = da.from_array(np.load(self.job.part, mmap_mode="r")[:blocks], chunks=(1, -1))
         firsts = da.map_blocks(_first, x, dtype="f8", chunks=(1, 1)).compute()
