@@ -163,7 +163,7 @@ def test_a_disk_without_room_is_not_filled(
 def test_unknown_names_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "mean,sort"])
-    assert "sort; there are engine, starts, budget" in capsys.readouterr().err
+    assert "sort; there are engine, expressions, starts, budget" in capsys.readouterr().err
 
 
 def test_more_blocks_than_the_file_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
