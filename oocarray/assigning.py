@@ -17,9 +17,9 @@ from .config import merged
 from .core import Array
 from .errors import OverlapError
 from .lazy.arith import cast, elementwise
-from .lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, PickNode, StoredNode
+from .lazy.expr import KeptNode, MemoryNode, Node, OpNode, StoredNode
 from .lazy.graph import Root
-from .lazy.node import postorder
+from .lazy.replacing import replaces
 from .lazy.written import note_write
 from .lifting import node_in
 from .operations.shaping import BroadcastTo, Reshape
@@ -136,7 +136,7 @@ def _fill(view: StoredNode, value: Any) -> None:
         node = OpNode(BroadcastTo(target.shape), (node,))
         _ = node.shape
     node = cast(node, target.dtype.newbyteorder("="))
-    in_place = _same_pass_reads(node, target)
+    in_place = replaces(node, target)
     if in_place is None:
         _detour(node, target, options)
         return
@@ -160,33 +160,6 @@ def _is(node: Node, target: Strided) -> bool:
         isinstance(node, StoredNode)
         and node.source.dtype == target.dtype
         and node.source.same_elements(target)
-    )
-
-
-def _same_pass_reads(node: Node, target: Strided) -> bool | None:
-    """Whether a value is made of the very elements that it replaces; None: of others beside them.
-
-    Only what is read in the pass that writes counts.
-    """
-    found = False
-    for below in postorder(node, lambda one: not one.whole_first):
-        if isinstance(below, StoredNode) and below.source.overlaps(target):
-            if not below.source.same_elements(target):
-                return None
-            found = True
-        call = below.call if isinstance(below, PickNode) else below
-        if isinstance(call, MapNode) and (call.form != "block" or _takes(call, target)):
-            # A kernel fills the pages that it reads; keyword arguments are read as a whole.
-            return None
-    return found
-
-
-def _takes(call: MapNode, target: Strided) -> bool:
-    return any(
-        isinstance(below, StoredNode) and below.source.overlaps(target)
-        for value in call.kwargs.values()
-        if isinstance(value, Node)
-        for below in postorder(value)
     )
 
 

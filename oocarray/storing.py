@@ -12,8 +12,10 @@ from .backends.learning import learn_dtypes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
-from .lazy.expr import MapNode, MemoryNode, PickNode, ReduceNode, StoredNode
+from .lazy.expr import MapNode, MemoryNode, Node, OpNode, ReduceNode, StoredNode
 from .lazy.graph import Root
+from .lazy.node import postorder
+from .lazy.replacing import replaces
 from .opening import from_array
 from .plan import InMemory, Options
 from .storage.create import draft_npy, draft_raw
@@ -220,7 +222,9 @@ def _begin_store(
             raise OverlapError(f"two outputs of one run are to be {draft.path}")
     else:
         place = _place_of(target, array)
-    roots.append(Root(node, place))
+    # What is made of the very elements that it replaces is not to be made twice.
+    in_place = isinstance(place, Strided) and isinstance(node, OpNode) and replaces(node, place)
+    roots.append(Root(node, place, bool(in_place)))
     if isinstance(place, InMemory):
         return lambda: target
     fresh, mode = place, "r" if isinstance(target, (str, os.PathLike)) else "r+"
@@ -231,15 +235,18 @@ def _reads(node: Any, target: Any) -> bool:
     """Whether making a node reads the memory that its result goes to."""
     if not isinstance(target, np.ndarray) or layout_of(target) is not None:
         return False
-    if isinstance(node, MemoryNode):
-        return np.may_share_memory(node.array, target)
     if isinstance(node, np.ndarray):
         return np.may_share_memory(node, target)
-    if isinstance(node, PickNode):
-        return _reads(node.call, target)
-    if isinstance(node, MapNode):
-        return any(_reads(arg, target) for arg in (*node.args, *node.kwargs.values()))
-    return False
+    if not isinstance(node, Node):
+        return False
+    return any(
+        (isinstance(below, MemoryNode) and np.may_share_memory(below.array, target))
+        or (
+            isinstance(below, MapNode)
+            and any(_reads(value, target) for value in (*below.args, *below.kwargs.values()))
+        )
+        for below in postorder(node)
+    )
 
 
 def _place_of(target: Any, array: Array) -> Strided | InMemory:

@@ -51,4 +51,12 @@ def _even_leaves(source: Node, axes: tuple[int, ...], itemsize: int, partial_ite
 def items_of(source: Node, leaves: Grid, unit: int) -> Grid:
     """Unions of leaves of a stored array to go through one by one."""
     order: Any = source.order
-    return leaves.coarsen(max(unit // itemsize_of(source), 1), order)
+    elements = max(unit // itemsize_of(source), 1)
+    items = leaves.coarsen(elements, order)
+    if not isinstance(source, OpNode):
+        return items
+    # Of an expression an item may need more than its own size.
+    while items.size < leaves.size and (most := needed_bytes(source, items)) > 2 * unit:
+        elements //= floor_power(most // unit)
+        items = leaves.coarsen(max(elements, 1), order)
+    return items
