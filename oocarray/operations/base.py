@@ -53,6 +53,9 @@ class Arguments:
     """Of the result."""
     pull: Callable[[int, Region], Block]
     """``pull(k, region)`` makes a region of argument `k` (slices of step 1); read-only."""
+    there: frozenset[int] = frozenset()
+    """Arguments that lie in memory or on mapped pages: to pull more of them than is used costs
+    nothing, since it is a view."""
 
 
 class Operation:

@@ -70,6 +70,10 @@ class Line:
             size *= 2
         return [(self.span(*piece),) for piece in _pieces(low, high, size)]
 
+    def whole(self, part: Region, shape: Shape) -> Run:
+        low, high = part[0].start, part[0].stop
+        return (self.span(low, high),), slice(0, high - low), (slice(None, None, self.step),)
+
     def runs(self, part: Region, shape: Shape) -> list[Run]:
         low, high = part[0].start, part[0].stop
         size = 0
@@ -103,6 +107,11 @@ class Points:
     def reached(self, part: Region, shape: Shape, most: int) -> list[Region]:
         sizes = [shape[axis] for axis in self.axes]
         return grouped(self._at(part), sizes, GAP // max(row_size(shape, self.axes[-1]), 1), most)
+
+    def whole(self, part: Region, shape: Shape) -> Run:
+        coords = tuple(self._at(part))
+        where = tuple(slice(0, shape[axis]) for axis in self.axes)
+        return where, slice(0, len(coords[0])), coords
 
     def runs(self, part: Region, shape: Shape) -> list[Run]:
         row = max(row_size(shape, self.axes[-1]), 1)
@@ -174,6 +183,11 @@ class Index(Operation):
 
     def make(self, region: Region, args: Arguments, out: Block | None) -> Block:
         parts, shape = self.parts(region), args.shapes[0]
+        if 0 in args.there:
+            whole = [pick.whole(part, shape) for pick, part in zip(self.picks, parts, strict=True)]
+            sizes = [size for part in parts for size in extents(part)]
+            block = self._taken(whole, args).reshape(sizes)
+            return np.expand_dims(block[(..., *(0,) * self.ints)], self.fresh)
         runs = [pick.runs(part, shape) for pick, part in zip(self.picks, parts, strict=True)]
         sizes = [size for part in parts for size in extents(part)]
         drop: Any = (..., *(0,) * self.ints)

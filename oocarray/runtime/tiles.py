@@ -127,7 +127,8 @@ class Tiles:
         found = self._pulls.get(id(node))
         if found is None:
             pull = partial(_pull, self._made, node.args)
-            found = Arguments(node.shapes, node.dtypes, node.dtype, pull)
+            there = frozenset(k for k, arg in enumerate(node.args) if isinstance(arg, Input))
+            found = Arguments(node.shapes, node.dtypes, node.dtype, pull, there)
             self._pulls[id(node)] = found
         return found
 
