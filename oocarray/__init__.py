@@ -38,8 +38,8 @@ _HOMES = {
     "namespace.complexes": "angle i0 imag iscomplex isneginf isposinf isreal real sinc",
     "namespace.converting": "array asanyarray asarray ascontiguousarray from_dlpack",
     "namespace.creation": (
-        "arange empty empty_like eye fromfunction full full_like geomspace identity indices "
-        "linspace logspace ones ones_like tri zeros zeros_like"
+        "empty empty_like eye fromfunction full full_like identity indices ones ones_like tri "
+        "zeros zeros_like"
     ),
     "namespace.crossing": "cross",
     "namespace.cumulative": ("cumprod cumsum cumulative_prod cumulative_sum nancumprod nancumsum"),
@@ -72,12 +72,13 @@ _HOMES = {
         "compress diag diagonal diff ediff1d extract take take_along_axis trace tril triu"
     ),
     "namespace.quantiles": "median nanmedian nanpercentile nanquantile percentile quantile",
+    "namespace.ranges": "arange geomspace linspace logspace",
     "namespace.rearranging": "flip fliplr flipud repeat roll rot90 tile",
     "namespace.rounding": "around clip fix nan_to_num round",
     "namespace.searching": "argwhere bincount digitize flatnonzero nonzero searchsorted",
     "namespace.setops": "in1d intersect1d setdiff1d setxor1d union1d",
     "namespace.sets": (
-        "UniqueAllResult UniqueCountsResult UniqueInverseResult isin pieces unique unique_all "
+        "UniqueAllResult UniqueCountsResult UniqueInverseResult isin unique unique_all "
         "unique_counts unique_inverse unique_values"
     ),
     "namespace.sorting": "argpartition argsort partition sort",
@@ -86,7 +87,6 @@ _HOMES = {
         "atleast_1d atleast_2d atleast_3d broadcast_arrays broadcast_to meshgrid"
     ),
     "namespace.statistics": "average corrcoef cov ptp",
-    "namespace.viewing": "flat_strides flipped reshaped same spread transposed",
     "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
     "opening": "create from_array open",
     "persisting": "persist",

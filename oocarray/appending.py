@@ -21,6 +21,8 @@ def rows_of(rows: Any, source: Strided) -> tuple[int, Iterable[Any]]:
     from .core import Array
 
     block = rows if isinstance(rows, (Array, np.ndarray)) else _numbers(rows, source.dtype)
+    if isinstance(block, Array) and block.shape and block.shape[0] != block.shape[0]:
+        block.compute_chunk_sizes()
     path, shape = source.file.path, source.shape
     if len(block.shape) != len(shape) or block.shape[1:] != shape[1:]:
         advice = "; a single row is row[None]" if block.shape == shape[1:] else ""

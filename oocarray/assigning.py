@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from .backends.learning import learn_dtypes
+from .backends.sizes import learn_sizes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
 from .lazy.arith import cast, elementwise
 from .lazy.expr import KeptNode, MemoryNode, Node, OpNode, StoredNode
 from .lazy.graph import Root
-from .lazy.replacing import replaces
+from .lazy.replacing import replaced_by, replaces
 from .lazy.written import note_write
 from .lifting import node_in
 from .operations.shaping import BroadcastTo, Reshape
 from .plan import Options
 from .runtime.limits import memory_of
 from .storage.layout import Strided
+from .stored import seen
 
 __all__ = ["assign", "update"]
 
@@ -88,7 +90,7 @@ def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None
         raise PermissionError(
             13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
         )
-    from .indexing import is_basic, is_mask, points
+    from .indexing import choose, is_basic, is_mask, points
 
     if is_basic(key) or isinstance(key, str):
         view = node.source.field(key) if isinstance(key, str) else node.source.index(key)
@@ -99,7 +101,7 @@ def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None
         # A mask of the first axes spreads over the others.
         shape = (*mask.shape, *(1,) * (len(node.shape) - len(mask.shape)))
         spread = OpNode(Reshape(shape), (mask,))
-        _fill(node, Array(elementwise(_choose, [spread, _scalar(value), node], name="where")))
+        _fill(node, Array(elementwise(choose, [spread, _scalar(value, node), node], name="where")))
     else:
         # Scattered elements are stored one by one, by NumPy, on the mapped pages.
         at, given = points(key), np.asarray(value)
@@ -119,15 +121,12 @@ def _fill(view: StoredNode, value: Any) -> None:
     """Write a value into all elements of a part of a file, in parallel."""
     options = merged({})
     target = view.source
-    if isinstance(value, (int, float, complex)) and target.dtype.kind in "biufc":
-        # As an element of the array, with NumPy's errors: 300 is no uint8.
-        value = np.full((), value, target.dtype.newbyteorder("="))
-    node = node_in(value)
+    node = node_in(_element(value, target.dtype))
     if _is(node, target):
         return  # what augmented assignment has just written
+    if any(extent != extent for extent in node.shape):
+        learn_sizes(node, options)
     learn_dtypes(node, options)
-    if not target.size:
-        return
     more = len(node.shape) - len(target.shape)
     if more > 0 and set(node.shape[:more]) == {1}:
         # NumPy lets leading axes of extent 1 go.
@@ -135,8 +134,12 @@ def _fill(view: StoredNode, value: Any) -> None:
     if node.shape != target.shape:
         node = OpNode(BroadcastTo(target.shape), (node,))
         _ = node.shape
+    if not target.size:
+        return
     node = cast(node, target.dtype.newbyteorder("="))
-    in_place = replaces(node, target)
+    in_place = None if seen(node, target) else replaces(node, target)
+    if in_place:
+        node = replaced_by(node, target)
     if in_place is None:
         _detour(node, target, options)
         return
@@ -177,9 +180,15 @@ def _detour(node: Node, target: Strided, options: Options) -> None:
         mapped.evaluate([Root(made.node, target)], options)
 
 
-def _scalar(value: Any) -> Any:
-    return value.node if isinstance(value, Array) else np.asarray(value)[()]
+def _scalar(value: Any, node: Node) -> Any:
+    assert node.dtypes is not None
+    return value.node if isinstance(value, Array) else _element(value, node.dtypes[0])[()]
 
 
-def _choose(mask: Any, value: Any, block: Any) -> Any:
-    return np.where(mask, np.asarray(value).astype(block.dtype), block)
+def _element(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A single value as an element of an array, with NumPy's errors; anything else as it is."""
+    if isinstance(value, Array) or np.ndim(value) or dtype.names is not None:
+        return value
+    element = np.empty((), dtype.newbyteorder("="))
+    element[...] = value
+    return element

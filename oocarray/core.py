@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .blocked import Blocked
 from .config import merged
 from .errors import BudgetError
 from .grid import Chunks, Coords
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Array", "node_of"]
 
 
-class Array(Operators, Shaped, Stored, Reductions, Shown):
+class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
     """An array in a file, or one that is to be computed from such arrays, block by block.
 
     Made by `oocarray.open`, `oocarray.create`, `oocarray.from_array`, `oocarray.map_blocks`
@@ -311,7 +312,14 @@ class Array(Operators, Shaped, Stored, Reductions, Shown):
         from .ordering import Order
 
         order = Order.of(batch, shuffle, buffer, drop_last, shard, copy)
-        return BlockIterator(self.node, order, merged(options))
+        chosen, node = merged(options), self.node
+        if any(extent != extent for extent in node.shape):
+            from .backends.settling import Settling
+            from .backends.sizes import counts_only
+
+            # Selections are counted, then have blocks of their own.
+            node = Settling(chosen)(node) if counts_only(node) else node
+        return BlockIterator(node, order, chosen)
 
     def _reduce(self, name: str, **parameters: Any) -> Array:
         return Array(ReduceNode.of(self.node, name, **parameters))

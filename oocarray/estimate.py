@@ -240,7 +240,10 @@ def _tile_bytes(tile: Tile) -> int:
     for node in operations:
         # An argument is needed in about the same measure as the result.
         share = math.prod(node.shape) * elements // max(math.prod(tile.node.shape), 1)
-        made = math.prod(node.shape) if node.operation.uncut(node.shapes) else share
+        uncut = node.operation.uncut(node.shapes)
+        # Along some axes whole lines are made, as many as the block's share of the others.
+        line = math.prod(node.shape[axis] for axis in uncut)
+        made = -(-max(share, 1) // line) * line if uncut and line else share
         total += (made if piece is None else min(made, piece)) * node.dtype.itemsize
         for arg in node.args:
             if isinstance(arg, (Call, Pick)):

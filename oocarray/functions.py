@@ -161,6 +161,8 @@ def var(
     keepdims: bool = False,
     ddof: float = 0,
     split_every: object = None,
+    *,
+    correction: float | None = None,
 ) -> Array:
     """Variance over axes; lazy.
 
@@ -173,8 +175,8 @@ def var(
         Of the result, its real part; computed in float64 whatever it is.
     keepdims : bool
         Keep reduced axes, with extent 1.
-    ddof : float
-        The divisor is the number of elements minus `ddof`.
+    ddof, correction : float
+        The divisor is the number of elements minus one of these, which are the same.
     split_every : object
         Ignored: how results are combined is fixed.
 
@@ -186,7 +188,7 @@ def var(
     Raises
     ------
     AxisError, ValueError, TypeError
-        No such axis, or one twice; no numbers in `x`.
+        No such axis, or one twice; both `ddof` and `correction`; no numbers in `x`.
 
     Notes
     -----
@@ -199,7 +201,7 @@ def var(
     >>> var([1, 2, 3, 4]).compute(), var([1, 2, 3, 4], ddof=1).compute()
     (np.float64(1.25), np.float64(1.6666666666666667))
     """
-    return from_array(x).var(axis, dtype, keepdims, ddof)
+    return from_array(x).var(axis, dtype, keepdims, ddof, correction=correction)
 
 
 def std(
@@ -209,6 +211,8 @@ def std(
     keepdims: bool = False,
     ddof: float = 0,
     split_every: object = None,
+    *,
+    correction: float | None = None,
 ) -> Array:
     """Standard deviation over axes, the square root of `var`; lazy.
 
@@ -221,8 +225,8 @@ def std(
         Of the result, its real part; computed in float64 whatever it is.
     keepdims : bool
         Keep reduced axes, with extent 1.
-    ddof : float
-        The divisor is the number of elements minus `ddof`.
+    ddof, correction : float
+        The divisor is the number of elements minus one of these, which are the same.
     split_every : object
         Ignored: how results are combined is fixed.
 
@@ -245,7 +249,7 @@ def std(
     >>> std([[1, 3], [5, 5]], axis=1).compute()
     array([1., 0.])
     """
-    return from_array(x).std(axis, dtype, keepdims, ddof)
+    return from_array(x).std(axis, dtype, keepdims, ddof, correction=correction)
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False, split_every: object = None) -> Array:

@@ -32,7 +32,7 @@ from .storage.strides import expand_index
 if TYPE_CHECKING:
     from .core import Array
 
-__all__ = ["Indexer", "getitem", "is_basic", "is_mask", "points", "replaced"]
+__all__ = ["Indexer", "choose", "getitem", "is_basic", "is_mask", "points", "replaced"]
 
 _FEW = 1 << 20
 """A mask in memory of so many elements is turned into positions at once."""
@@ -94,7 +94,11 @@ def replaced(node: Node, key: Any, value: Any) -> Node:
         shape = (*mask.shape, *(1,) * (len(node.shape) - len(mask.shape)))
         spread = mask if mask.shape == shape else OpNode(Reshape(shape), (mask,))
         scalar = value.node if hasattr(value, "node") else np.asarray(value)[()]
-        return elementwise(_choose, [spread, scalar, node], name="setitem")
+        if dtype is not None and isinstance(scalar, np.generic):
+            element = np.empty((), dtype.newbyteorder("="))
+            element[...] = value  # with NumPy's errors
+            scalar = element[()]
+        return elementwise(choose, [spread, scalar, node], name="setitem")
     given = node_in(value)
     if dtype is not None:
         given = cast(given, dtype)
@@ -207,6 +211,12 @@ def _masked(node: Node, parts: list[Any], masks: list[int]) -> Node:
             "select in two steps"
         )
     ndim = len(mask.shape)
+    if not ndim and len(parts) > 1:
+        raise IndexError("a mask without axes stands alone in a key")
+    if not ndim:
+        # One decision about the whole: it is taken, along a new axis, or not.
+        one = OpNode(Reshape((1,)), (mask,))
+        return CountedNode(_taken(node, (None, ...)), one, 0)
     # What the mask covers is whole for the others, which are taken first.
     spread: list[Any] = []
     for part in parts:
@@ -313,7 +323,8 @@ def _array(node: Node) -> Array:
     return Array(node)
 
 
-def _choose(mask: Any, value: Any, block: Any) -> Any:
+def choose(mask: Any, value: Any, block: Any) -> Any:
+    """Elements of a block, and a value where a mask is true."""
     return np.where(mask, np.asarray(value).astype(block.dtype), block)
 
 

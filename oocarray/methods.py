@@ -73,9 +73,12 @@ class Reductions:
         ddof: float = 0,
         split_every: object = None,
         out: None = None,
+        *,
+        correction: float | None = None,
     ) -> Array:
         """Variance; lazy, see `oocarray.var`."""
         _refuse_out(out)
+        ddof = _one_of(ddof, correction)
         return self._reduce("var", axis=axis, dtype_arg=dtype, keepdims=keepdims, ddof=ddof)
 
     def std(
@@ -86,9 +89,12 @@ class Reductions:
         ddof: float = 0,
         split_every: object = None,
         out: None = None,
+        *,
+        correction: float | None = None,
     ) -> Array:
         """Standard deviation; lazy, see `oocarray.std`."""
         _refuse_out(out)
+        ddof = _one_of(ddof, correction)
         return self._reduce("std", axis=axis, dtype_arg=dtype, keepdims=keepdims, ddof=ddof)
 
     def min(
@@ -200,8 +206,11 @@ class Reductions:
         keepdims: bool = False,
         ddof: float = 0,
         split_every: object = None,
+        *,
+        correction: float | None = None,
     ) -> Array:
         """Variance of what is not NaN; lazy, see `oocarray.nanvar`."""
+        ddof = _one_of(ddof, correction)
         return self._reduce("nanvar", axis=axis, dtype_arg=dtype, keepdims=keepdims, ddof=ddof)
 
     def nanstd(
@@ -211,8 +220,11 @@ class Reductions:
         keepdims: bool = False,
         ddof: float = 0,
         split_every: object = None,
+        *,
+        correction: float | None = None,
     ) -> Array:
         """Standard deviation of what is not NaN; lazy, see `oocarray.nanstd`."""
+        ddof = _one_of(ddof, correction)
         return self._reduce("nanstd", axis=axis, dtype_arg=dtype, keepdims=keepdims, ddof=ddof)
 
     def nanmin(
@@ -257,3 +269,12 @@ def _refuse_out(out: object) -> None:
         raise NotImplementedError(
             "reductions take no out=; compute() the result and assign it, or store() it there"
         )
+
+
+def _one_of(ddof: float, correction: float | None) -> float:
+    """NumPy's name for it and the standard's."""
+    if correction is None:
+        return ddof
+    if ddof != 0:
+        raise ValueError(f"ddof={ddof} and correction={correction} are the same; give one of them")
+    return correction

@@ -150,6 +150,8 @@ def nanvar(
     keepdims: bool = False,
     ddof: float = 0,
     split_every: object = None,
+    *,
+    correction: float | None = None,
 ) -> Array:
     """Variance over axes of the elements that are not NaN; lazy.
 
@@ -162,8 +164,8 @@ def nanvar(
         Of the result, its real part; computed in float64 whatever it is.
     keepdims : bool
         Keep reduced axes, with extent 1.
-    ddof : float
-        The divisor is the number of elements minus `ddof`.
+    ddof, correction : float
+        The divisor is the number of elements minus one of these, which are the same.
     split_every : object
         Ignored: how results are combined is fixed.
 
@@ -187,7 +189,7 @@ def nanvar(
     >>> nanvar([[1, float("nan")], [3, 5]], axis=1).compute()
     array([0., 1.])
     """
-    return from_array(x).nanvar(axis, dtype, keepdims, ddof)
+    return from_array(x).nanvar(axis, dtype, keepdims, ddof, correction=correction)
 
 
 def nanstd(
@@ -197,6 +199,8 @@ def nanstd(
     keepdims: bool = False,
     ddof: float = 0,
     split_every: object = None,
+    *,
+    correction: float | None = None,
 ) -> Array:
     """Standard deviation over axes of the elements that are not NaN; lazy.
 
@@ -209,8 +213,8 @@ def nanstd(
         Of the result, its real part; computed in float64 whatever it is.
     keepdims : bool
         Keep reduced axes, with extent 1.
-    ddof : float
-        The divisor is the number of elements minus `ddof`.
+    ddof, correction : float
+        The divisor is the number of elements minus one of these, which are the same.
     split_every : object
         Ignored: how results are combined is fixed.
 
@@ -234,4 +238,4 @@ def nanstd(
     >>> nanstd([[1, float("nan")], [3, 5]], axis=1).compute()
     array([0., 1.])
     """
-    return from_array(x).nanstd(axis, dtype, keepdims, ddof)
+    return from_array(x).nanstd(axis, dtype, keepdims, ddof, correction=correction)

@@ -68,15 +68,20 @@ class Shaped:
         return ravel(self, order)
 
     def flatten(self, order: str = "C") -> Array:
-        """Along one axis; see `oocarray.ravel`."""
-        return self.ravel(order)
+        """Along one axis, and never a view; see `oocarray.ravel`."""
+        from .namespace.manipulation import reshape
+
+        # NumPy's is a copy: what is written to it stays out of the file.
+        return reshape(self, (-1,), order, copy=True)
 
     def transpose(self, *axes: Any) -> Array:
         """With its axes permuted; see `oocarray.transpose`."""
         from .namespace.manipulation import transpose
 
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        return transpose(self, given or None)
+        if not axes:
+            return transpose(self)
+        alone = len(axes) == 1 and not isinstance(axes[0], (int, np.integer))
+        return transpose(self, axes[0] if alone else axes)
 
     def squeeze(self, axis: int | Sequence[int] | None = None) -> Array:
         """Without axes of extent 1; see `oocarray.squeeze`."""
@@ -100,43 +105,50 @@ class Shaped:
         """Elements at positions; see `oocarray.take`."""
         from .namespace.parts import take
 
-        return take(self, indices, axis, mode=mode)
+        found: Array = take(self, indices, axis, mode=mode)
+        return found
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
         """Diagonals of two axes; see `oocarray.diagonal`."""
         from .namespace.parts import diagonal
 
-        return diagonal(self, offset, axis1, axis2)
+        found: Array = diagonal(self, offset, axis1, axis2)
+        return found
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
         """Sums of diagonals; see `oocarray.trace`."""
         from .namespace.parts import trace
 
-        return trace(self, offset, axis1, axis2, dtype)
+        found: Array = trace(self, offset, axis1, axis2, dtype)
+        return found
 
     def astype(self, dtype: Any, casting: str = "unsafe", copy: bool = True) -> Array:
         """With another dtype; see `oocarray.astype`."""
         from .namespace.elementwise import astype
 
-        return astype(self, dtype, casting=casting, copy=copy)
+        found: Array = astype(self, dtype, casting=casting, copy=copy)
+        return found
 
     def clip(self, min: Any = None, max: Any = None) -> Array:
         """Within limits; see `oocarray.clip`."""
         from .namespace.rounding import clip
 
-        return clip(self, min, max)
+        found: Array = clip(self, min, max)
+        return found
 
     def round(self, decimals: int = 0) -> Array:
         """Rounded; see `oocarray.round`."""
         from .namespace.rounding import round
 
-        return round(self, decimals)
+        found: Array = round(self, decimals)
+        return found
 
     def conj(self) -> Array:
         """The complex conjugate."""
         from .namespace.arithmetic import conj
 
-        return conj(self)
+        found: Array = conj(self)
+        return found
 
     conjugate = conj
 

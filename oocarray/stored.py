@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,7 @@ from .config import merged
 from .errors import ClosedError, InputChangedError
 from .grid import Chunks
 from .lazy.expr import KeptNode, MemoryNode, Node, StoredNode
+from .lazy.node import postorder
 from .lazy.regrid import regrid
 from .pages.mapping import Window
 from .runtime.locking import locked
@@ -27,9 +29,24 @@ if TYPE_CHECKING:
     from .core import Array
     from .indexing import Indexer
 
-__all__ = ["MODES", "Stored"]
+__all__ = ["MODES", "Stored", "seen"]
 
 MODES = ("r", "r+", "a")
+
+
+_seen: dict[tuple[int, int], weakref.WeakSet[Window]] = {}
+"""What of each file ``view()`` shows as NumPy's memory."""
+
+
+def seen(node: Node, target: Strided) -> bool:
+    """Whether a value is made of memory that shows the file of a target."""
+    windows = [w for w in _seen.get((target.file.dev, target.file.ino), ()) if w.bytes is not None]
+    return any(
+        isinstance(below, MemoryNode) and np.may_share_memory(below.array, window.bytes)
+        for window in windows
+        for below in postorder(node)
+        if window.bytes is not None
+    )
 
 
 class Stored:
@@ -129,6 +146,9 @@ class Stored:
                 self._window = Window(fd, *source.span(), self.writable)
             finally:
                 os.close(fd)
+            _seen.setdefault((source.file.dev, source.file.ino), weakref.WeakSet()).add(
+                self._window
+            )
         assert self._window.bytes is not None
         return source.view(self._window.bytes, self._window.origin)
 

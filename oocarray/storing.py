@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 
 from .backends.learning import learn_dtypes
+from .backends.sizes import counts_only, learn_sizes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
 from .lazy.expr import MapNode, MemoryNode, Node, OpNode, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .lazy.node import postorder
-from .lazy.replacing import replaces
+from .lazy.replacing import replaced_by, replaces
 from .opening import from_array
 from .plan import InMemory, Options
 from .storage.create import draft_npy, draft_raw
 from .storage.draft import Draft
 from .storage.layout import Strided
 from .storage.memmaps import layout_of
+from .stored import seen
 from .units import format_count
 
 __all__ = ["Store", "compute", "store"]
@@ -200,6 +202,8 @@ def _begin_store(
 
     node = array.node
     learn_dtypes(node, options)
+    if any(size != size for size in array.shape) and counts_only(node):
+        learn_sizes(node, options)
     if any(size != size for size in array.shape):
         raise ValueError(
             f"{array._where()} has blocks of unknown size, which cannot be laid out in a file; "
@@ -222,8 +226,15 @@ def _begin_store(
             raise OverlapError(f"two outputs of one run are to be {draft.path}")
     else:
         place = _place_of(target, array)
-    # What is made of the very elements that it replaces is not to be made twice.
-    in_place = isinstance(place, Strided) and isinstance(node, OpNode) and replaces(node, place)
+    in_place: bool | None = False
+    if isinstance(place, Strided) and isinstance(node, OpNode):
+        # What is made of the very elements that it replaces is not to be made twice; what is
+        # made of others of them is made before.
+        in_place = None if seen(node, place) else replaces(node, place)
+        if in_place is None:
+            node = MemoryNode(np.asarray(mapped.evaluate([Root(node)], options)[0]))
+        elif in_place:
+            node = replaced_by(node, place)
     roots.append(Root(node, place, bool(in_place)))
     if isinstance(place, InMemory):
         return lambda: target

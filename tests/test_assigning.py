@@ -197,3 +197,60 @@ def test_a_kernel_may_read_what_its_result_replaces(file: Any) -> None:
 def test_two_targets_of_one_store_that_overlap_are_refused(file: Any) -> None:
     with pytest.raises(OverlapError):
         oo.store([file[:5] + 1, file[:5] + 2], [file[:5], file[3:8]])
+
+
+def test_what_a_function_returns_may_be_a_view_of_what_it_replaces(tmp_path: Path) -> None:
+    array = np.arange(100_000.0)
+    for scheduler in ("serial", "processes"):
+        np.save(tmp_path / "x.npy", array)
+        x = oo.open(tmp_path / "x.npy", "r+")
+        with oo.options(scheduler=scheduler, progress=False):
+            x[:] = x.map_blocks(lambda block: block[::-1], dtype="f8") + 1
+            np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array[::-1] + 1)
+            (x.map_blocks(lambda block: block[::-1], dtype="f8") - 1).store(x)
+            np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array)
+
+
+def test_a_file_by_another_name_is_the_same_file(file: Any) -> None:
+    path = file.layout.file.path
+    file[0, 0] = 0
+    other = oo.open(path, "r+")
+    file[:] = other + 1
+    file[:] = file.view()[::-1]
+    file.view("i8")[:] = file
+    expected = (START + 1)[::-1].astype("i8").view("f8")
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
+def test_values_are_elements_with_numpys_errors(tmp_path: Path) -> None:
+    x = oo.create(tmp_path / "u.npy", (10,), "u1")
+    y = oo.create(tmp_path / "i.npy", (10,), "i4")
+    with oo.options(scheduler="serial", progress=False):
+        with pytest.raises(OverflowError):
+            x[x < 5] = 300
+        for change in (lambda: y.__setitem__(slice(None), np.nan), lambda: _where(y)):
+            with pytest.raises(ValueError, match="NaN"):
+                change()
+        with pytest.raises(ValueError, match="broadcast"):
+            x[5:5] = [1, 2, 3]
+        z = y + 0
+        with pytest.raises(ValueError, match="NaN"):
+            z[z < 5] = np.nan
+    assert x.compute().tolist() == [0] * 10
+
+
+def _where(y: Any) -> None:
+    y[y < 5] = np.nan
+
+
+def test_a_selection_that_changed_since_it_was_counted_is_not_cut_by_its_old_extent(
+    file: Any,
+) -> None:
+    few = file[file > 5]
+    assert len(few) == 54
+    cut, doubled = few[::-1], few * 2
+    file[:] = 0
+    with pytest.raises(oo.InputChangedError, match="select again"):
+        cut.compute()
+    assert doubled.compute().shape == (0,)
+    assert doubled.shape == (0,)

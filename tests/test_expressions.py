@@ -253,3 +253,80 @@ def test_pickles_of_files_are_addresses(tmp_path: Path) -> None:
         [sys.executable, "-c", script, tmp_path / "y.pickle"], capture_output=True, text=True
     )
     assert done.stdout == "1990.0\n", done.stderr
+
+
+def test_what_is_needed_many_times_does_not_grow_blocks_or_memory() -> None:
+    x = oo.from_array(np.arange(50_000.0))
+    y = x
+    for _ in range(40):
+        y = y + y
+    assert y.numblocks == (1,)
+    z, expected = x, np.arange(50_000.0)
+    for _ in range(12):
+        z, expected = z[1:] + z[:-1], expected[1:] + expected[:-1]
+    np.testing.assert_array_equal(z.compute(), expected)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_operations_that_are_not_pointwise_may_be_deep_too(scheduler: str) -> None:
+    y = oo.from_array(np.arange(1000.0))
+    for _ in range(400):
+        y = y[1:] + 1
+    assert y[:3].compute(scheduler=scheduler).tolist() == [800, 801, 802]
+
+
+def test_errstate_is_followed_once_per_run() -> None:
+    told: list[Any] = []
+
+    class Log:
+        def write(self, text: str) -> None:
+            told.append(text)
+
+    x = oo.from_array(np.zeros(100_000))
+    with np.errstate(divide="call", call=lambda *words: told.append(words)):
+        (1 / x).compute()
+    with np.errstate(divide="log", call=Log()):
+        (1 / x).compute()
+    assert told == [("divide by zero", 1), "Warning: divide by zero encountered in divide\n"]
+
+
+def test_what_cannot_be_counted_is_not_made_up() -> None:
+    def bad(block: Any, block_id: Any = None) -> Any:
+        if block_id == (1,):
+            raise KeyError("no")
+        return block > 10
+
+    x = oo.from_array(np.arange(100.0), chunks=50)
+    few = x[x.map_blocks(bad, dtype=bool)]
+    with pytest.raises(KeyError):
+        few.compute(on_error="skip")
+
+
+def test_counts_do_not_travel(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(10.0))
+    few = oo.open(tmp_path / "x.npy")[oo.open(tmp_path / "x.npy") > 5]
+    assert len(few) == 4
+    assert np.isnan(pickle.loads(pickle.dumps(few)).shape[0])
+
+
+def test_uncounted_selections_are_counted_where_they_must_be(tmp_path: Path) -> None:
+    array = np.arange(3000.0)
+    np.save(tmp_path / "x.npy", array)
+    x = oo.open(tmp_path / "x.npy")
+    assert len(list(x[x > 2990])) == 9
+    assert sum(len(rows) for rows in x[x > 5].iter_blocks(batch=100)) == 2994
+    assert x[x > 5].store(tmp_path / "y.npy").shape == (2994,)
+    positions = np.nonzero(x * 1 > 2990)[0]
+    assert np.isnan(positions.shape[0])
+    np.testing.assert_array_equal((x * 2)[positions].compute(), array[2991:] * 2)
+    zero = x.sum()
+    assert zero[zero > 0].compute().tolist() == [array.sum()]
+    assert zero[zero < 0].compute().shape == (0,)
+
+
+def test_sorting_lines_of_a_large_file_fits_a_small_budget(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(6000, 1000)).astype("f4")
+    np.save(tmp_path / "x.npy", array)
+    made = oo.sort(oo.open(tmp_path / "x.npy"), axis=1)
+    made.store(tmp_path / "y.npy", memory="24 MiB", scheduler="threads")
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.sort(array, axis=1))

@@ -27,7 +27,17 @@ FLOORS = (
     {"runtime", "observe", "bar", "notebook", "held", "meter"},
     {"lazy"},
     {"backends"},
-    {"assigning", "indexing", "lifting", "linalg", "namespace", "operators", "scalars", "shaped"}
+    {
+        "assigning",
+        "blocked",
+        "indexing",
+        "lifting",
+        "linalg",
+        "namespace",
+        "operators",
+        "scalars",
+        "shaped",
+    }
     | {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain"}
     | {"updating", "stored", "appending", "iterating", "ordering", "futures", "persisting"}
     | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"}

@@ -229,3 +229,14 @@ def test_functions_of_blocks_of_a_selection() -> None:
         parts.sum()
     assert parts.compute_chunk_sizes().shape == (69,)
     assert parts.sum().compute() == CUBE[CUBE > 50].sum()
+
+
+def test_blocks_are_arrays() -> None:
+    import dask.array as da
+
+    x, theirs = oo.from_array(CUBE, chunks=(3, 2, 6)), da.from_array(CUBE, chunks=(3, 2, 6))
+    for key in (0, (1, -1), np.s_[:, 1:], np.s_[..., 0], np.s_[0, [2, 0]], ([1, 0], 1)):
+        np.testing.assert_array_equal(x.blocks[key].compute(), theirs.blocks[key].compute())
+    assert (x.npartitions, x.blocks.shape, x.blocks.size) == (6, (2, 3, 1), 6)
+    with pytest.raises(IndexError):
+        x.blocks[2]

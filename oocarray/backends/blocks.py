@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import warnings
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -21,6 +20,7 @@ from ..plan import Options, Plan, Task
 from ..program import Program
 from ..runtime.engine import Engine, Prepared
 from ..runtime.files import Files, open_all
+from ..runtime.flags import tell
 from ..runtime.job import Job
 from ..runtime.leaving import CacheBefore, Drop
 from ..runtime.loop import add_place
@@ -113,7 +113,7 @@ class BlockMaker:
                     raise prepared.error
                 made = Made(engine.value(coords), prepared, engine)
                 for words in engine.fresh_flags():
-                    warnings.warn(words, RuntimeWarning, stacklevel=outside())
+                    tell(words, outside())
                 return made
             except BaseException as error:
                 if error is not prepared.error:

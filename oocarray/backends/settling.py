@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputChangedError
 from ..lazy.counted import CountedNode, counted
-from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, StoredNode
+from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, StoredNode
 from ..lazy.graph import Root
 from ..lazy.identity import identity
 from ..lazy.node import Learnt, postorder, remade
@@ -45,7 +46,8 @@ class Settling:
     """
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        # A mask or a position that could not be made is not to be left out or made up.
+        self._options = replace(options, on_error="raise")
         # With the node itself, so that no other gets its id meanwhile.
         self._copies: dict[int, tuple[Node, Node]] = {}
         self._arrays: dict[int, tuple[Node, Array]] = {}
@@ -73,6 +75,8 @@ class Settling:
 
     def _settled(self, node: Node) -> Node:
         fresh = remade(node, [self._copies[id(child)][1] for child in node.children])
+        if isinstance(node, OpNode) and node.built is not None:
+            _check_extents(node, [child.shape for child in fresh.children])
         if isinstance(fresh, MapNode) and any(isinstance(v, Node) for v in fresh.kwargs.values()):
             kwargs = {
                 name: self._whole(value) if isinstance(value, Node) else value
@@ -94,6 +98,17 @@ class Settling:
 
     def _array(self, node: Node) -> Array:
         return _array_of(node, self._options)
+
+
+def _check_extents(node: OpNode, shapes: list[tuple[int, ...]]) -> None:
+    """Refuse an operation that was built for a selection that has changed since."""
+    for before, now in zip(node.built or (), shapes, strict=True):
+        known = not any(extent != extent for extent in before)
+        if known and tuple(before) != tuple(now):
+            raise InputChangedError(
+                f"{node.name} was built for a selection of shape {before}, which has {now} since "
+                "its files were written; select again"
+            )
 
 
 def _array_of(node: Node, options: Options) -> Array:

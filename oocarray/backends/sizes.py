@@ -15,7 +15,7 @@ from .blocks import BlockMaker
 from .learning import learn_dtypes
 from .settling import Settling
 
-__all__ = ["learn_sizes"]
+__all__ = ["counts_only", "learn_sizes"]
 
 
 def learn_sizes(node: Node, options: Options) -> None:
@@ -35,6 +35,11 @@ def learn_sizes(node: Node, options: Options) -> None:
             one.plan = replace(one.plan, chunks=chunks, shape=_sum(chunks))
             Learnt.times += 1
     Settling(options)(node)
+
+
+def counts_only(node: Node) -> bool:
+    """Whether masks are all that is to be counted: no function makes blocks of unknown size."""
+    return not any(isinstance(one, MapNode) and not one.plan.known for one in postorder(node))
 
 
 def _sum(chunks: Any) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,10 @@ class Counts:
     """Of the runs' elements in the result; the last is its extent."""
     state: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process counts itself: what it has written is another matter.
+        return Counts, ()
+
     @property
     def extent(self) -> float:
         return math.nan if self.offsets is None else int(self.offsets[-1])
@@ -44,6 +49,7 @@ class CountedNode(Node):
     counts: Counts = field(default_factory=Counts)
 
     free = True
+    lasting = False
     order = "C"
 
     @property
@@ -117,12 +123,21 @@ def counted(node: CountedNode, compute: Callable[[Node], NDArray[Any]]) -> OpNod
     return OpNode(Select(node.axis, runs, offsets), (array, mask))
 
 
+def _changed(path: str) -> int:
+    """When a file was last changed, as far as the system tells."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _state(node: Node) -> Any:
     """What would differ if what a node is made of had been written; None if that cannot be told."""
     found = []
     for below in postorder(node):
         if isinstance(below, StoredNode):
-            found.append((below.source.file, writes(below.source.file)))
+            file = below.source.file
+            found.append((file, writes(file), _changed(file.path)))
         elif isinstance(below, MemoryNode):
             return None
     return tuple(found)

@@ -28,6 +28,8 @@ class Node:
     """Base of all nodes; immutable, but for what is learnt."""
 
     name = "array"
+    lasting = True
+    """Whether its shape, once it is known, is known for good."""
     whole_first = False
     """Whether all of it must have been made before anything is made of it."""
 
@@ -58,6 +60,11 @@ class Node:
     def set_cuts(self) -> Chunks | None:
         """The blocks that somebody set; None where they follow from the shape."""
         return None if self.free else self.chunks
+
+    @property
+    def inputs(self) -> tuple[tuple[int, int], ...]:
+        """Of operations: what is read that has their shape, by id, and its bytes per element."""
+        return ()
 
     @property
     def grain(self) -> int:

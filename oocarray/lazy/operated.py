@@ -18,6 +18,9 @@ from .node import Learnt, Node, postorder
 
 __all__ = ["OpNode"]
 
+_FEW = 16
+"""Blocks need not shrink with every array that is read beside so many."""
+
 
 def _followed(name: str, tell: Callable[[OpNode, list[Any]], Any]) -> Any:
     """A property that follows from what the arguments have under the same name.
@@ -37,7 +40,7 @@ def _followed(name: str, tell: Callable[[OpNode, list[Any]], Any]) -> Any:
                 continue
             value = tell(node, [values[id(arg)] for arg in node.args])
             shape = value if name == "shape" else node.shape
-            unknown = any(map(math.isnan, shape))
+            unknown = not node.lasting or any(map(math.isnan, shape))
             if name in ("dtypes", "grain"):
                 unknown |= (value if name == "dtypes" else node.dtypes) is None
             # What may still be learnt is kept until something is.
@@ -73,13 +76,21 @@ def _order(node: OpNode, given: list[Any]) -> str:
     return "F" if same == {"F"} else "C"
 
 
-def _grain(node: OpNode, given: list[Any]) -> int:
-    """As of any node; of arguments of the same shape, those of all of them together."""
+def _inputs(node: OpNode, given: list[Any]) -> tuple[tuple[int, int], ...]:
+    """What is read that has the node's shape, by id, and its bytes per element; a few of them."""
     shape = node.shape
-    same = [grain for grain, arg in zip(given, node.args, strict=True) if arg.shape == shape]
+    found: dict[int, int] = {}
+    for inputs, arg in zip(given, node.args, strict=True):
+        if arg.shape == shape:
+            found.update(inputs if isinstance(arg, OpNode) else {id(arg): arg.grain})
+    return tuple(found.items())[:_FEW]
+
+
+def _grain(node: OpNode, given: list[Any]) -> int:
+    """As of any node; of all that is read together."""
     own = 8 if node.dtypes is None else max(node.dtypes[0].itemsize, 1)
-    found: int = max(own, min(sum(same), 4 * max(same, default=0)))
-    return found
+    grain: int = max(own, sum(size for _, size in node.inputs))
+    return grain
 
 
 def _set_cuts(node: OpNode, given: list[Any]) -> Chunks | None:
@@ -100,9 +111,17 @@ class OpNode(Node):
     args: tuple[Node, ...]
     set_chunks: Chunks | None = None
 
+    def __post_init__(self) -> None:
+        self.lasting = all(arg.lasting for arg in self.args)
+        self.built: tuple[tuple[int, ...], ...] | None = None
+        if not self.lasting and not self.operation.pointwise:
+            # What the operation was built for: its record may go by these extents.
+            self.built = tuple(arg.shape for arg in self.args)
+
     shape = _followed("shape", _shape)
     dtypes = _followed("dtypes", _dtypes)
     order = _followed("order", _order)
+    inputs = _followed("inputs", _inputs)
     grain = _followed("grain", _grain)
     set_cuts = _followed("set_cuts", _set_cuts)
 
@@ -135,7 +154,7 @@ class OpNode(Node):
                 return tuple((extent,) for extent in shape)
             if known is None:
                 known = self._uncut(auto_chunks(shape, self.grain, self.order))
-            if not any(map(math.isnan, shape)):
+            if self.lasting and not any(map(math.isnan, shape)):
                 vars(self)["_chunks"] = known
         return known
 
@@ -152,4 +171,5 @@ class OpNode(Node):
         return tuple(cuts.get(axis, (shape[axis],)) for axis in range(len(chunks)))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"operation": self.operation, "args": self.args, "set_chunks": self.set_chunks}
+        kept = ("operation", "args", "set_chunks", "lasting", "built")
+        return {name: vars(self)[name] for name in kept}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,15 +40,10 @@ class PointedNode(Node):
         IndexError
             As NumPy, as far as shapes tell.
         """
-        # One element stands for all: what the shape depends on is known.
-        dummies = [
-            np.broadcast_to(np.zeros((), np.intp), part.shape) if isinstance(part, Node) else part
-            for part in key
-        ]
-        nowhere = np.broadcast_to(np.zeros((), bool), array.shape)
-        if 0 in array.shape:
-            return cls(array, key, point_index(tuple(dummies), array.shape).shape([array.shape]))
-        return cls(array, key, nowhere[tuple(dummies)].shape)
+        one, two = (_shape(array, key, extent) for extent in (1, 2))
+        # An extent that is not known yet shows itself by changing with what stands for it.
+        shape: Any = tuple(a if a == b else math.nan for a, b in zip(one, two, strict=True))
+        return cls(array, key, shape)
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -66,6 +62,26 @@ class PointedNode(Node):
     @property
     def chunks(self) -> Chunks:
         return auto_chunks(self.shape, self.grain)
+
+
+def _shape(array: Node, key: tuple[Any, ...], unknown: int) -> tuple[int, ...]:
+    """The shape of a selection, with an extent in place of those that are not known yet."""
+
+    def known(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(unknown if extent != extent else extent for extent in shape)
+
+    # One element stands for all: what the shape depends on is known.
+    dummies = [
+        np.broadcast_to(np.zeros((), np.intp), known(part.shape))
+        if isinstance(part, Node)
+        else part
+        for part in key
+    ]
+    shape = known(array.shape)
+    if 0 in shape:
+        return point_index(tuple(dummies), shape).shape([shape])
+    found: tuple[int, ...] = np.broadcast_to(np.zeros((), bool), shape)[tuple(dummies)].shape
+    return found
 
 
 def pointed(node: PointedNode, compute: Callable[[Node], NDArray[Any]]) -> OpNode:

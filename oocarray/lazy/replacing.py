@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ..storage.layout import Strided
-from .expr import MapNode, PickNode
-from .node import Node, StoredNode, postorder
+from dataclasses import replace
 
-__all__ = ["replaces"]
+from ..storage.layout import Strided
+from .expr import MapNode
+from .node import Node, StoredNode, postorder, remade
+
+__all__ = ["replaced_by", "replaces"]
 
 
 def replaces(node: Node, target: Strided) -> bool | None:
@@ -14,17 +16,34 @@ def replaces(node: Node, target: Strided) -> bool | None:
 
     Only what is read in the pass that writes counts.
     """
-    found = False
-    for below in postorder(node, lambda one: not one.whole_first):
-        if isinstance(below, StoredNode) and below.source.overlaps(target):
-            if not below.source.same_elements(target):
-                return None
-            found = True
-        call = below.call if isinstance(below, PickNode) else below
-        if isinstance(call, MapNode) and (call.form != "block" or _takes(call, target)):
-            # A kernel fills the pages that it reads; keyword arguments are read as a whole.
-            return None
-    return found
+    inner = postorder(node, lambda one: not one.whole_first)
+    touched = [one for one in inner if isinstance(one, StoredNode) and one.source.overlaps(target)]
+    calls = [one for one in inner if isinstance(one, MapNode)]
+    if any(_takes(call, target) for call in calls):
+        return None  # keyword arguments are read as a whole
+    if not touched:
+        return False
+    same = all(
+        one.source.same_elements(target) and one.source.dtype == target.dtype for one in touched
+    )
+    # A kernel fills the pages that it reads. What a function returns may be a view of its block:
+    # copied at once that does no harm, but operations above it write piece by piece.
+    plain = not calls or (len(calls) == 1 and calls[0] is node and calls[0].form == "block")
+    return True if same and plain else None
+
+
+def replaced_by(node: Node, target: Strided) -> Node:
+    """The same value, with what it replaces called by one name: files may be opened many times."""
+    made: dict[int, Node] = {}
+    for one in postorder(node):
+        if isinstance(one, StoredNode) and one.source.same_elements(target):
+            fresh: Node = one
+            if one.source.dtype == target.dtype:
+                fresh = replace(one, source=target)
+            made[id(one)] = fresh
+        else:
+            made[id(one)] = remade(one, [made[id(child)] for child in one.children])
+    return made[id(node)]
 
 
 def _takes(call: MapNode, target: Strided) -> bool:

@@ -82,6 +82,8 @@ def make_reduction(
             raise TypeError(f"{name} takes no dtype=")
         dtype_arg = np.dtype(dtype_arg)
         _check(f"dtype= of {name}", dtype_arg)
+    if base in ("argmin", "argmax") and not shape and axis in (0, -1):
+        axis = None  # NumPy lets these through for its scalars
     axes = _axes(base, axis, len(shape))
     skip = name != base and dtype.kind in "fc"
     out = _out_dtype(base, dtype.newbyteorder("="), dtype_arg)

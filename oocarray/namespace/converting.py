@@ -44,11 +44,14 @@ def asarray(
         raise ValueError(f"device={device!r}; arrays are on the 'cpu' only")
     if isinstance(obj, Array):
         made = obj.copy() if copy else obj
+    elif isinstance(obj, (list, tuple)) and any(isinstance(one, Array) for one in obj):
+        from .joining import stack
+
+        if copy is False:
+            raise ValueError("a list of arrays becomes one only by a copy; copy=False")
+        made = stack([asarray(one) for one in obj])
     else:
-        given = obj if isinstance(obj, np.ndarray) else np.asarray(obj)
-        if copy is False and given is not obj and not hasattr(obj, "__array_interface__"):
-            raise ValueError("this cannot become an array without a copy")
-        made = from_array(np.array(given) if copy else given)
+        made = from_array(_given(obj, dtype, copy))
     if dtype is not None and made.dtype != np.dtype(dtype):
         if copy is False:
             raise ValueError("another dtype needs a copy")
@@ -82,16 +85,21 @@ def ascontiguousarray(obj: Any, dtype: Any = None) -> Array:
 
 
 def array(
-    obj: Any, dtype: Any = None, *, copy: bool = True, ndmin: int = 0, chunks: Any = None
+    obj: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, chunks: Any = None
 ) -> Array:
-    """An array of its own in memory, as `asarray` with ``copy=True``; of an `Array` a lazy one.
+    """An array of its own, as `asarray` with ``copy=True``: in memory, but for expressions.
+
+    Raises
+    ------
+    BudgetError
+        A file that does not fit in memory; ``copy=None`` copies nothing.
 
     Examples
     --------
     >>> array([1, 2], ndmin=2).shape
     (1, 2)
     """
-    made = asarray(obj, dtype, copy=None if isinstance(obj, Array) else copy, chunks=chunks)
+    made = asarray(obj, dtype, copy=copy, chunks=chunks)
     if made.ndim < ndmin:
         from .manipulation import expand_dims
 
@@ -112,3 +120,18 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         raise ValueError(f"device={device!r}; arrays are on the 'cpu' only")
     found = np.from_dlpack(x)
     return from_array(np.array(found) if copy else found)
+
+
+def _given(obj: Any, dtype: Any, copy: bool | None) -> np.ndarray[Any, Any]:
+    """As NumPy makes an array of it; an array's own dtype is kept, to be converted lazily."""
+    arrays = ("__array__", "__array_interface__", "__array_struct__")
+    if any(hasattr(obj, name) for name in arrays):
+        # A memmap stays one: it is a file.
+        same = isinstance(obj, np.ndarray) and not copy
+        found = obj if same else np.array(obj, copy=copy)
+    elif hasattr(obj, "__dlpack__"):
+        found = np.from_dlpack(obj)
+        found = np.array(found) if copy else found
+    else:
+        found = np.array(obj, dtype, copy=copy)
+    return found

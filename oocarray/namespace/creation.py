@@ -13,32 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..core import Array
-from ..lazy.expr import OpNode
-from ..lifting import array_of, known, lifted
-from ..operations.base import Operation
-from ..operations.creating import Arange, Eye, FromFunction, Full, Linspace
+from ..lifting import array_of, known
+from ..operations.creating import Eye, FromFunction, Full
 from ..operations.creating import Indices as IndicesOperation
+from .ranges import arange, extents_of, made, on_cpu
 
-__all__ = ["arange", "empty", "empty_like", "eye", "fromfunction", "full", "full_like"]
-__all__ += ["geomspace", "identity", "indices", "linspace", "logspace", "ones", "ones_like"]
-__all__ += ["tri", "zeros", "zeros_like"]
-
-
-def _made(operation: Operation, chunks: Any = "auto", device: str | None = None) -> Array:
-    if device not in (None, "cpu"):
-        raise ValueError(f"device={device!r}; arrays are on the 'cpu' only")
-    node = OpNode(operation, ())
-    _ = node.shape, node.dtypes
-    array = Array(node)
-    return array if chunks is None or chunks == "auto" else array.rechunk(chunks)
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    found = (shape,) if np.ndim(shape) == 0 else tuple(shape)
-    extents = tuple(map(operator.index, found))
-    if min(extents, default=0) < 0:
-        raise ValueError("negative dimensions are not allowed")
-    return extents
+__all__ = ["empty", "empty_like", "eye", "fromfunction", "full", "full_like", "identity", "indices"]
+__all__ += ["ones", "ones_like", "tri", "zeros", "zeros_like"]
 
 
 def full(
@@ -67,17 +48,18 @@ def full(
     array([[7, 7],
            [7, 7]])
     """
+    extents = extents_of(shape)
     if isinstance(fill_value, Array):
-        from .spreading import broadcast_to
+        values = fill_value if dtype is None else fill_value.astype(dtype)
+    else:
+        value = np.full(np.shape(fill_value), fill_value, dtype)
+        if not value.ndim:
+            return made(Full(extents, value[()], value.dtype), chunks, device)
+        values = array_of(value)
+    from .spreading import broadcast_to
 
-        value = fill_value if dtype is None else fill_value.astype(dtype)
-        return broadcast_to(value, _shape(shape))
-    value = np.asarray(fill_value, dtype)
-    if value.ndim:
-        from .spreading import broadcast_to
-
-        return broadcast_to(value, _shape(shape))
-    return _made(Full(_shape(shape), value[()], value.dtype), chunks, device)
+    on_cpu(device)
+    return broadcast_to(values, extents, None if chunks == "auto" else chunks)
 
 
 def zeros(
@@ -90,7 +72,7 @@ def zeros(
     >>> zeros(3).compute()
     array([0., 0., 0.])
     """
-    return _constant(shape, 0, dtype, chunks, device)
+    return _constant(shape, np.zeros, dtype, chunks, device)
 
 
 def ones(
@@ -103,7 +85,7 @@ def ones(
     >>> ones((10, 10), chunks=5).numblocks
     (2, 2)
     """
-    return _constant(shape, 1, dtype, chunks, device)
+    return _constant(shape, np.ones, dtype, chunks, device)
 
 
 def empty(
@@ -116,12 +98,12 @@ def empty(
     >>> empty(3).shape
     (3,)
     """
-    return _constant(shape, 0, dtype, chunks, device)
+    return _constant(shape, np.zeros, dtype, chunks, device)
 
 
-def _constant(shape: Any, value: int, dtype: Any, chunks: Any, device: Any) -> Array:
-    kind = np.dtype(float if dtype is None else dtype)
-    return _made(Full(_shape(shape), np.asarray(value).astype(kind)[()], kind), chunks, device)
+def _constant(shape: Any, value: Any, dtype: Any, chunks: Any, device: Any) -> Array:
+    element = value((), float if dtype is None else dtype)
+    return made(Full(extents_of(shape), element[()], element.dtype), chunks, device)
 
 
 def full_like(
@@ -140,13 +122,17 @@ def full_like(
     >>> full_like([1, 2], 7).compute()
     array([7, 7])
     """
+    target, kind, blocks = _like(x, dtype, shape, chunks)
+    return full(target, fill_value, kind, chunks=blocks, device=device)
+
+
+def _like(x: Any, dtype: Any, shape: Any, chunks: Any) -> tuple[Any, Any, Any]:
+    """Shape, dtype and blocks of what is to be like an array."""
     array = array_of(x)
-    target = known(array, "full_like()") if shape is None else _shape(shape)
+    target = known(array, "an array like another") if shape is None else extents_of(shape)
     if chunks is None:
         chunks = array.chunks if shape is None and not array.node.free else "auto"
-    return full(
-        target, fill_value, array.dtype if dtype is None else dtype, chunks=chunks, device=device
-    )
+    return target, array.dtype if dtype is None else dtype, chunks
 
 
 def zeros_like(
@@ -159,7 +145,8 @@ def zeros_like(
     >>> zeros_like([1.5, 2]).compute()
     array([0., 0.])
     """
-    return full_like(x, 0, dtype, shape=shape, chunks=chunks, device=device)
+    target, kind, blocks = _like(x, dtype, shape, chunks)
+    return _constant(target, np.zeros, kind, blocks, device)
 
 
 def ones_like(
@@ -172,7 +159,8 @@ def ones_like(
     >>> ones_like([1.5, 2]).compute()
     array([1., 1.])
     """
-    return full_like(x, 1, dtype, shape=shape, chunks=chunks, device=device)
+    target, kind, blocks = _like(x, dtype, shape, chunks)
+    return _constant(target, np.ones, kind, blocks, device)
 
 
 def empty_like(
@@ -188,104 +176,9 @@ def empty_like(
     return zeros_like(x, dtype, shape=shape, chunks=chunks, device=device)
 
 
-def arange(
-    start: Any,
-    /,
-    stop: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    chunks: Any = "auto",
-    device: str | None = None,
-) -> Array:
-    """Evenly spaced numbers up to `stop`, without it; lazy, with NumPy's values.
-
-    Examples
-    --------
-    >>> arange(3).compute(), arange(1, 2, 0.25).compute()
-    (array([0, 1, 2]), array([1.  , 1.25, 1.5 , 1.75]))
-    """
-    if stop is None:
-        start, stop = np.zeros((), np.asarray(start).dtype)[()] if _timed(start) else 0, start
-    if step is None:
-        step = 1
-    if step == 0:
-        raise ZeroDivisionError("the step of arange() is zero")
-    operation = Arange(start, stop, step, None if dtype is None else np.dtype(dtype))
-    return _made(operation, chunks, device)
-
-
-def _timed(value: Any) -> bool:
-    return isinstance(value, np.generic) and value.dtype.kind in "mM"
-
-
-def linspace(
-    start: Any,
-    stop: Any,
-    /,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: Any = None,
-    *,
-    chunks: Any = "auto",
-    device: str | None = None,
-) -> Any:
-    """So many evenly spaced numbers between two; lazy, with NumPy's values.
-
-    Examples
-    --------
-    >>> linspace(0, 1, 5).compute()
-    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
-    """
-    if num < 0:
-        raise ValueError(f"Number of samples, {num}, must be non-negative.")
-    kind = None if dtype is None else np.dtype(dtype)
-    made = _made(Linspace(start, stop, operator.index(num), bool(endpoint), kind), chunks, device)
-    if not retstep:
-        return made
-    return made, np.linspace(start, stop, num, endpoint, retstep=True)[1]
-
-
-def logspace(
-    start: float,
-    stop: float,
-    num: int = 50,
-    endpoint: bool = True,
-    base: float = 10.0,
-    dtype: Any = None,
-) -> Array:
-    """Numbers whose logarithms are evenly spaced; lazy.
-
-    Examples
-    --------
-    >>> logspace(0, 2, 3).compute()
-    array([  1.,  10., 100.])
-    """
-    exponents = linspace(start, stop, num, endpoint)
-    made = lifted(np.power, [base, exponents])
-    return made if dtype is None else made.astype(dtype)
-
-
-def geomspace(
-    start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None
-) -> Array:
-    """Numbers of a geometric progression between two positive ones; lazy.
-
-    Examples
-    --------
-    >>> geomspace(1, 8, 4).compute().round(12)
-    array([1., 2., 4., 8.])
-    """
-    if not (start > 0 and stop > 0):
-        raise ValueError("geomspace() is there for positive ends")
-    return logspace(float(np.log10(start)), float(np.log10(stop)), num, endpoint, dtype=dtype)
-
-
 def eye(
-    n_rows: int,
-    n_cols: int | None = None,
-    /,
+    N: int,
+    M: int | None = None,
     k: int = 0,
     dtype: Any = float,
     *,
@@ -300,10 +193,10 @@ def eye(
     array([[1., 0.],
            [0., 1.]])
     """
-    columns = n_rows if n_cols is None else n_cols
+    columns = N if M is None else M
     kind = np.dtype(float if dtype is None else dtype)
-    return _made(
-        Eye(operator.index(n_rows), operator.index(columns), operator.index(k), kind),
+    return made(
+        Eye(operator.index(N), operator.index(columns), operator.index(k), kind),
         chunks,
         device,
     )
@@ -320,7 +213,9 @@ def identity(n: int, dtype: Any = float) -> Array:
     return eye(n, dtype=dtype)
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:
+def tri(
+    N: int, M: int | None = None, k: int = 0, dtype: Any = float, *, chunks: Any = "auto"
+) -> Array:
     """Ones at and below a diagonal, zeros above it; lazy.
 
     Examples
@@ -330,10 +225,12 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:
     """
     from .parts import tril
 
-    return tril(ones((N, N if M is None else M), dtype), k)
+    return tril(ones((N, N if M is None else M), dtype, chunks=chunks), k)
 
 
-def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -> Any:
+def indices(
+    dimensions: Sequence[int], dtype: Any = int, sparse: bool = False, *, chunks: Any = "auto"
+) -> Any:
     """The position along each axis, for every element; lazy.
 
     Examples
@@ -341,7 +238,7 @@ def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -
     >>> indices((2, 2)).compute().tolist()
     [[[0, 0], [1, 1]], [[0, 1], [0, 1]]]
     """
-    shape = _shape(dimensions)
+    shape = extents_of(dimensions)
     kind = np.dtype(dtype)
     if sparse:
         from .manipulation import reshape
@@ -355,8 +252,9 @@ def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -
         )
     from .joining import stack
 
-    parts = [_made(IndicesOperation(shape, axis, kind)) for axis in range(len(shape))]
-    return stack(parts) if parts else zeros((0,), kind)
+    parts = [made(IndicesOperation(shape, axis, kind)) for axis in range(len(shape))]
+    found: Array = stack(parts) if parts else zeros((0,), kind)
+    return found if chunks == "auto" else found.rechunk(chunks)
 
 
 def fromfunction(
@@ -375,4 +273,4 @@ def fromfunction(
     [[0, 1], [1, 2]]
     """
     called = functools.partial(function, **kwargs) if kwargs else function
-    return _made(FromFunction(called, _shape(shape), np.dtype(dtype)), chunks)
+    return made(FromFunction(called, extents_of(shape), np.dtype(dtype)), chunks)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 from numpy.typing import DTypeLike
 
 from ..core import Array
-from ..lazy.arith import cast
-from ..lifting import apply, array_of, known
+from ..lifting import apply, array_of
 from ..operations.joining import Concatenate, Stack
+from ..operations.shaping import Transpose
+from .gathering import converted, joint, listed, nested_in
 from .making import into
 from .manipulation import ravel
 from .spreading import atleast_1d, atleast_2d, atleast_3d
@@ -67,7 +66,7 @@ def concatenate(
     >>> concat([[[1, 2]], [3.5]], axis=None).compute()
     array([1. , 2. , 3.5])
     """
-    given = _listed(arrays)
+    given = listed(arrays)
     found = [array_of(one) for one in given]
     if axis is None:
         found = [ravel(one) for one in found]
@@ -77,9 +76,9 @@ def concatenate(
             dtype = np.result_type(
                 *(one if type(one) in (int, float, complex) else own.dtype for one, own in pairs)
             )
-    found = _converted(found, dtype, casting)
-    at = 0 if axis is None else _axis(axis, found, 0)
-    return into(out, apply(Concatenate(at), *found))
+    found = converted(found, dtype, casting)
+    at = 0 if axis is None else joint(axis, found, 0)
+    return into(out, apply(Concatenate(at, found[0].dtype if dtype is not None else None), *found))
 
 
 concat = concatenate
@@ -127,8 +126,14 @@ def stack(
     >>> stack([[1, 2], [3, 4]], axis=1).compute().tolist()
     [[1, 3], [2, 4]]
     """
-    found = _converted([array_of(one) for one in _listed(arrays)], dtype, casting)
-    return into(out, apply(Stack(_axis(axis, found, 1)), *found))
+    found = converted([array_of(one) for one in listed(arrays)], dtype, casting)
+    at, made = joint(axis, found, 1), None if dtype is None else found[0].dtype
+    if not found[0].ndim:
+        # As vectors: every block of the result has an axis then, and so has each argument.
+        if odd := next((one.shape for one in found if one.ndim), None):
+            raise ValueError(f"all input arrays must have the same shape, not () and {odd}")
+        return into(out, apply(Concatenate(0, made), *(transposed(one, (None,)) for one in found)))
+    return into(out, apply(Stack(at, made), *found))
 
 
 def vstack(tup: Any, /, *, dtype: DTypeLike | None = None, casting: str = "same_kind") -> Array:
@@ -154,7 +159,7 @@ def vstack(tup: Any, /, *, dtype: DTypeLike | None = None, casting: str = "same_
     >>> vstack([[1, 2], [[3, 4]]]).compute().tolist()
     [[1, 2], [3, 4]]
     """
-    rows = [atleast_2d(one) for one in _listed(tup)]
+    rows = [atleast_2d(one) for one in listed(tup)]
     return concatenate(rows, 0, dtype=dtype, casting=casting)  # type: ignore[no-any-return]
 
 
@@ -181,7 +186,7 @@ def hstack(tup: Any, /, *, dtype: DTypeLike | None = None, casting: str = "same_
     >>> hstack([[1, 2], [3]]).compute()
     array([1, 2, 3])
     """
-    found = [atleast_1d(one) for one in _listed(tup)]
+    found = [atleast_1d(one) for one in listed(tup)]
     axis = 0 if found and found[0].ndim == 1 else 1
     return concatenate(found, axis, dtype=dtype, casting=casting)  # type: ignore[no-any-return]
 
@@ -207,7 +212,7 @@ def dstack(tup: Any, /) -> Array:
     >>> dstack([[1, 2], [3, 4]]).compute().tolist()
     [[[1, 3], [2, 4]]]
     """
-    return concatenate([atleast_3d(one) for one in _listed(tup)], 2)  # type: ignore[no-any-return]
+    return concatenate([atleast_3d(one) for one in listed(tup)], 2)  # type: ignore[no-any-return]
 
 
 def column_stack(tup: Any, /) -> Array:
@@ -232,7 +237,7 @@ def column_stack(tup: Any, /) -> Array:
     [[1, 3, 4], [2, 5, 6]]
     """
     columns = []
-    for one in map(array_of, _listed(tup)):
+    for one in map(array_of, listed(tup)):
         axes = {0: (None, None), 1: (0, None)}.get(one.ndim)
         columns.append(one if axes is None else transposed(one, axes))
     return concatenate(columns, 1)  # type: ignore[no-any-return]
@@ -265,14 +270,15 @@ def block(arrays: Any) -> Array:
            [0, 0, 0]])
     """
     leaves: list[Array] = []
-    nested, depth = _nested(arrays, leaves)
+    nested, depth = nested_in(arrays, leaves)
     ndim = max(depth, *(leaf.ndim for leaf in leaves))
     dtype = np.result_type(*(leaf.dtype for leaf in leaves))
 
     def joined(part: Any, deep: int) -> Array:
         if isinstance(part, Array):
-            missing = ndim - part.ndim
-            return transposed(part, (*(None,) * missing, *range(part.ndim)))
+            axes = (*(None,) * (ndim - part.ndim), *range(part.ndim))
+            # Of a part alone NumPy makes a copy, too.
+            return transposed(part, axes) if depth else apply(Transpose(axes), part)
         parts = [joined(one, deep - 1) for one in part]
         return concatenate(parts, -deep, dtype=dtype)  # type: ignore[no-any-return]
 
@@ -307,46 +313,3 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Array:
         both = [ravel(one) for one in both]
         axis = 0
     return concatenate(both, axis)  # type: ignore[no-any-return]
-
-
-def _listed(arrays: Any) -> Sequence[Any]:
-    if isinstance(arrays, Array):
-        if not arrays.ndim:
-            raise ValueError("an array without axes is no sequence of arrays")
-        return [arrays[at] for at in range(known(arrays, "a sequence of arrays")[0])]
-    if not isinstance(arrays, Sequence | np.ndarray):
-        raise TypeError(f"arrays come in a list or tuple, not as {type(arrays).__name__}")
-    return list(arrays)
-
-
-def _converted(arrays: list[Array], dtype: DTypeLike | None, casting: Any) -> list[Array]:
-    if dtype is None and casting == "same_kind":
-        return arrays
-    if not arrays:
-        raise ValueError("need at least one array to concatenate")
-    empty = [np.empty(0, one.dtype) for one in arrays]
-    found = np.concatenate(empty, dtype=dtype, casting=casting).dtype
-    return [Array(cast(one.node, found, casting)) for one in arrays]
-
-
-def _axis(axis: int, arrays: list[Array], more: int) -> int:
-    if not arrays:
-        raise ValueError("need at least one array to put together")
-    if not more and not arrays[0].ndim:
-        raise ValueError("zero-dimensional arrays cannot be concatenated")
-    return normalize_axis_index(axis, arrays[0].ndim + more)
-
-
-def _nested(part: Any, leaves: list[Array]) -> tuple[Any, int]:
-    """Nested lists of arrays, which are added to `leaves`, and how deep they are."""
-    if isinstance(part, tuple):
-        raise TypeError("block takes lists, and arrays: a tuple is neither")
-    if not isinstance(part, list):
-        leaves.append(array_of(part))
-        return leaves[-1], 0
-    if not part:
-        raise ValueError("block takes no empty list")
-    found = [_nested(one, leaves) for one in part]
-    if len({depth for _, depth in found}) > 1:
-        raise ValueError("block takes lists that are all nested to the same depth")
-    return [one for one, _ in found], found[0][1] + 1

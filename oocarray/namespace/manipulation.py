@@ -5,18 +5,17 @@ What is in a file or in memory gives a view, through which it can be changed, if
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core import Array
 from ..lifting import array_of, known
 from ..operations.shaping import expand_dims as _expanding
 from ..operations.shaping import squeeze as _squeezing
-from .viewing import reshaped, transposed
+from .viewing import filled, reshaped, transposed
 
 __all__ = ["expand_dims", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "rechunk"]
 __all__ += ["reshape", "rollaxis", "squeeze", "swapaxes", "transpose"]
@@ -58,19 +57,9 @@ def reshape(
     """
     _in_order(order)
     array = array_of(a)
-    given = tuple(shape) if isinstance(shape, Sequence) or hasattr(shape, "__len__") else (shape,)
-    target = tuple(operator.index(extent) for extent in given)
-    if array.ndim == 1 and target == (-1,) and not copy:
+    if array.ndim == 1 and np.array_equal(shape, (-1,)) and not copy:
         return reshaped(array, array.shape)
-    size = math.prod(known(array, "reshape"))
-    if -1 in target:
-        rest = math.prod(extent for extent in target if extent != -1)
-        if target.count(-1) > 1:
-            raise ValueError("can only specify one unknown dimension")
-        if rest <= 0 or size % rest:
-            raise ValueError(f"cannot reshape array of size {size} into shape {target}")
-        target = tuple(size // rest if extent == -1 else extent for extent in target)
-    return reshaped(array, target, copy)
+    return reshaped(array, filled(known(array, "reshape"), shape), copy)
 
 
 def ravel(a: Any, order: str = "C") -> Array:
@@ -227,7 +216,7 @@ def matrix_transpose(x: Any, /) -> Array:
     return swapaxes(array, -1, -2)
 
 
-def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int], /) -> Array:
+def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
     """Some axes in other places, the rest in their order; lazy.
 
     Parameters

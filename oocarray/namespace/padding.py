@@ -125,7 +125,7 @@ def sliding_window_view(
     if writeable:
         raise ValueError("windows share elements, and cannot be written to")
     array = array_of(x)
-    sizes = tuple(window_shape) if isinstance(window_shape, Sequence) else (window_shape,)
+    sizes: Any = window_shape if np.iterable(window_shape) else (window_shape,)
     window = tuple(operator.index(size) for size in sizes)
     if axis is None:
         axes = tuple(range(array.ndim))

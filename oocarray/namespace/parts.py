@@ -30,7 +30,8 @@ def take(x: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
         Negative ones count from the end; may be an `Array` that is still to be computed.
     axis : int, optional
         None: of the flattened array.
-    mode : {"raise"}
+    mode : {"raise", "wrap", "clip"}
+        What is done about positions out of bounds; "clip" also takes negative ones for 0.
 
     Raises
     ------
@@ -43,13 +44,22 @@ def take(x: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
     array([[3, 1],
            [6, 4]])
     """
-    if mode != "raise":
-        raise NotImplementedError(f"mode={mode!r}; positions out of bounds are refused")
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"mode={mode!r} is none of 'raise', 'wrap' and 'clip'")
     array = array_of(x)
     if axis is None:
         array, axis = ravel(array), 0
     axis = normalize_axis_index(axis, array.ndim)
-    at = indices if isinstance(indices, Array) else np.asarray(indices)
+    at: Any = indices if isinstance(indices, Array) else np.asarray(indices)
+    if at.dtype.kind == "b" or (not at.size and isinstance(indices, (list, tuple))):
+        at = at.astype(np.intp)
+    if at.dtype.kind not in "iu":
+        raise TypeError(f"positions are integers, not {at.dtype}")
+    if mode != "raise":
+        extent = known(array, "take()")[axis]
+        if at.size and not extent:
+            raise IndexError("cannot do a non-empty take from an empty axes.")
+        at = at % max(extent, 1) if mode == "wrap" else at.clip(0, max(extent - 1, 0))
     if not isinstance(at, Array) and at.ndim == 0:
         at = operator.index(at[()])
     return array[(*(slice(None),) * axis, at)]
@@ -86,7 +96,10 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Array:
     array = array_of(a)
     if axis is None:
         array, axis = ravel(array), 0
-    at = np.flatnonzero(np.asarray(condition))
+    chosen = np.asarray(condition)
+    if chosen.ndim != 1:
+        raise ValueError("condition must be a 1-d array")
+    at = np.flatnonzero(chosen)
     return array[(*(slice(None),) * normalize_axis_index(axis, array.ndim), at)]
 
 
@@ -100,7 +113,13 @@ def extract(condition: Any, arr: Any) -> Array:
     """
     from .elementwise import astype
 
-    return array_of(arr)[astype(array_of(condition), bool)]
+    array, mask = array_of(arr), astype(array_of(condition), bool)
+    if array.shape != mask.shape or not array.ndim:
+        array, mask = ravel(array), ravel(mask)
+        # NumPy goes by the number of the element, and conditions may be fewer.
+        if known(mask, "extract()")[0] < known(array, "extract()")[0]:
+            array = array[: mask.shape[0]]
+    return array[mask]
 
 
 def tril(x: Any, /, k: int = 0) -> Array:
@@ -132,6 +151,10 @@ def _triangle(x: Any, k: int, lower: bool) -> Array:
     if array.ndim == 1:
         extent = known(array, "a triangle")[0]
         array = broadcast_to(array, (extent, extent))
+    dtypes = array.node.dtypes
+    if dtypes is not None and not dtypes[0].isnative:
+        # NumPy makes these by where(), whose result is native.
+        array = array.astype(np.result_type(dtypes[0]))
     return apply(Triangle(operator.index(k), lower), array)
 
 
@@ -190,11 +213,11 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     array = array_of(a)
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
+    if not n:
+        return array
     if not array.ndim:
         raise ValueError("diff requires input that is at least one dimensional")
     axis = normalize_axis_index(axis, array.ndim)
-    if not n:
-        return array
     ends = []
     for end in (prepend, append):
         if end is not None:
@@ -217,9 +240,18 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
     >>> ediff1d([1, 4, 9], to_end=0).compute()
     array([3, 5, 0])
     """
-    made = diff(ravel(ary))
-    parts = [to_begin, made, to_end]
-    given = [
-        p if p is made else ravel(array_of(p)).astype(made.dtype) for p in parts if p is not None
-    ]
-    return concatenate(given) if len(given) > 1 else made
+    array = ravel(ary)
+    if array.dtype.kind == "b":
+        raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
+    parts = [diff(array)]
+    for name, end in (("to_begin", to_begin), ("to_end", to_end)):
+        if end is None:
+            continue
+        more = ravel(end)
+        if not np.can_cast(more.dtype, array.dtype, "same_kind"):
+            raise TypeError(
+                f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule."
+            )
+        more = more.astype(parts[0].dtype)
+        parts = [more, *parts] if name == "to_begin" else [*parts, more]
+    return concatenate(parts) if len(parts) > 1 else parts[0]

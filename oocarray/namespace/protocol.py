@@ -17,6 +17,13 @@ __all__ = ["counterpart", "dispatched"]
 
 _USUAL = (None, "C", "K", True)
 _NEAREST = {
+    "copy": "x.copy() or x.store(path)",
+    "ix_": "x.oindex",
+    "kron": "oo.outer and oo.reshape",
+    "trapezoid": "oo.sum of products",
+    "correlate": "oo.map_blocks with a halo of your own",
+    "polyfit": "oo.compute of the sums that it needs",
+    "vander": "oo.arange and oo.power",
     "vectorize": "oo.elementwise",
     "frompyfunc": "oo.elementwise",
     "piecewise": "oo.select or oo.where",
@@ -99,7 +106,7 @@ def _advice(name: str) -> str:
 
     if name in _NEAREST:
         return f"use {_NEAREST[name]}"
-    near = difflib.get_close_matches(name, oocarray.__all__, 1, 0.6)
+    near = difflib.get_close_matches(name, oocarray.__all__, 1, 0.85)
     return f"the nearest is oo.{near[0]}" if near else "map_blocks calls it on blocks"
 
 

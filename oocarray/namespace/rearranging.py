@@ -213,11 +213,12 @@ def tile(A: Any, reps: int | Sequence[int]) -> Array:
     >>> tile([1, 2], 2).compute(), tile([1, 2], (2, 1)).shape
     (array([1, 2, 1, 2]), (2, 2))
     """
-    counts = tuple(map(operator.index, np.atleast_1d(np.asarray(reps, np.intp)).tolist()))
+    given: Any = reps if np.iterable(reps) else (reps,)
+    counts = tuple(map(operator.index, given))
     return apply(Tile(counts), A)
 
 
-def repeat(a: Any, repeats: Any, /, axis: int | None = None) -> Array:
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
     """Each element several times after itself; lazy.
 
     Parameters

@@ -64,6 +64,10 @@ def clip(
         raise ValueError("clip takes min= or a_min=, and max= or a_max=; not both")
     low, high = a_min if min is None else min, a_max if max is None else max
     array = array_of(x)
+    if array.dtype.kind in "iu":  # as NumPy, which lets limits pass that limit nothing
+        info = np.iinfo(array.dtype)
+        low = None if type(low) is int and low <= info.min else low
+        high = None if type(high) is int and high >= info.max else high
     if low is None and high is None:
         return called(np.positive, "__call__", (array,), {"out": out, "dtype": dtype})
     limits = [limit for limit in (low, high) if limit is not None]

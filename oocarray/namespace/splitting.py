@@ -18,6 +18,9 @@ from .spreading import broadcast_to
 
 __all__ = ["array_split", "delete", "dsplit", "hsplit", "insert", "split", "unstack", "vsplit"]
 
+# Runs that are joined; positions of more are kept one by one.
+FEW = 256
+
 
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Array, ...]:
     """Cut an array into those that `stack` would join; lazy.
@@ -30,7 +33,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Array, ...]:
     array = array_of(x)
     axis = normalize_axis_index(axis, array.ndim)
     first = moveaxis(array, axis, 0)
-    return tuple(first[n] for n in range(known(array, "unstack()")[axis]))
+    return tuple(first[n] for n in range(_extent(array, axis, "unstack()")))
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -43,11 +46,11 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
     """
     array = array_of(ary)
     axis = normalize_axis_index(axis, array.ndim)
-    extent = known(array, "array_split()")[axis]
+    extent = _extent(array, axis, "array_split()")
     if np.ndim(indices_or_sections):
         edges = [0, *map(operator.index, indices_or_sections), extent]
     else:
-        count = operator.index(indices_or_sections)
+        count = int(indices_or_sections)
         if count <= 0:
             raise ValueError("number sections must be larger than 0.")
         each, more = divmod(extent, count)
@@ -72,7 +75,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """
     array = array_of(ary)
     if not np.ndim(indices_or_sections):
-        extent = known(array, "split()")[normalize_axis_index(axis, array.ndim)]
+        extent = _extent(array, normalize_axis_index(axis, array.ndim), "split()")
         if extent % indices_or_sections:
             raise ValueError("array split does not result in an equal division")
     return array_split(array, indices_or_sections, axis)
@@ -130,30 +133,64 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     array([1, 9, 2, 3])
     """
     array, axis = _flat_if_none(arr, axis)
-    extent = known(array, "insert()")[axis]
-    at = np.atleast_1d(np.arange(extent)[obj] if isinstance(obj, slice) else np.asarray(obj))
-    at = np.where(at < 0, at + extent, at)
-    if at.size and (at.min() < 0 or at.max() > extent):
-        raise IndexError(f"index {obj} is out of bounds for axis {axis} with size {extent}")
-    rows = list(array.shape)
-    given = array_of(values).astype(array.dtype)
-    if np.ndim(obj) == 0 and not isinstance(obj, slice):
-        # NumPy's rule for one position: the values' first axis is the one that they go along.
-        given = moveaxis(_padded(given, array.ndim), 0, axis) if given.ndim else given
-        rows[axis] = given.shape[axis] if given.ndim else 1
-        at = np.repeat(at, rows[axis])
+    at = _places(obj, _extent(array, axis, "insert()"), axis)
+    if isinstance(values, Array):
+        given = values.astype(array.dtype)
     else:
-        rows[axis] = at.size
+        given = array_of(np.asarray(values, array.dtype))
+    rows = list(array.shape)
+    rows[axis] = at.size
+    if at.size == 1:
+        # NumPy's rule for one position: it takes as many as there are.
+        given = _padded(given, array.ndim)
+        if np.ndim(obj) == 0 and not isinstance(obj, slice):
+            given = moveaxis(given, 0, axis)
+        rows[axis] = given.shape[axis]
+        runs = [(int(at[0]), 0, rows[axis])]
+    else:
+        runs = _runs(at)
     given = broadcast_to(given, rows)
-    order = np.argsort(at, kind="stable")
     parts: list[Array] = []
     before = (slice(None),) * axis
     last = 0
-    for number in order.tolist():
-        place = int(at[number])
-        parts += [array[(*before, slice(last, place))], given[(*before, slice(number, number + 1))]]
+    for place, start, stop in runs:
+        parts += [array[(*before, slice(last, place))], given[(*before, slice(start, stop))]]
         last = place
-    return concatenate([*parts, array[(*before, slice(last, None))]], axis)
+    return concatenate([*parts, array[(*before, slice(last, None))]], axis, dtype=array.dtype)  # type: ignore[no-any-return]
+
+
+def _places(obj: Any, extent: int, axis: int) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Positions before which to insert, from 0 to the extent."""
+    if isinstance(obj, slice):
+        return np.arange(*obj.indices(extent))
+    at = np.array(obj)
+    if at.dtype == bool:
+        if at.ndim != 1:
+            raise ValueError("boolean array argument obj to insert must be one dimensional")
+        at = np.flatnonzero(at)
+    if at.ndim > 1:
+        raise ValueError("index array argument obj to insert must be one dimensional or scalar")
+    if not at.size and not isinstance(obj, np.ndarray):
+        at = at.astype(np.intp)
+    if at.dtype.kind not in "iu":
+        kind = TypeError if at.size == 1 else IndexError
+        raise kind(f"positions are integers, not {at.dtype}")
+    at = np.atleast_1d(at).astype(np.intp)
+    if at.size and (at.min() < -extent or at.max() > extent):
+        raise IndexError(f"index {obj} is out of bounds for axis {axis} with size {extent}")
+    return np.where(at < 0, at + extent, at)
+
+
+def _runs(at: np.ndarray[Any, Any]) -> list[tuple[int, int, int]]:
+    """By position: which values, from one to before another, go there."""
+    found: list[tuple[int, int, int]] = []
+    for number in np.argsort(at, kind="stable").tolist():
+        place = int(at[number])
+        if found and found[-1][0] == place and found[-1][2] == number:
+            found[-1] = (place, found[-1][1], number + 1)
+        else:
+            found.append((place, number, number + 1))
+    return found
 
 
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Array:
@@ -165,9 +202,50 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Array:
     array([1, 3])
     """
     array, axis = _flat_if_none(arr, axis)
-    kept = np.ones(known(array, "delete()")[axis], bool)
-    kept[obj if isinstance(obj, slice) else np.asarray(obj)] = False
-    return array[(*(slice(None),) * axis, np.flatnonzero(kept))]
+    runs = _left(obj, _extent(array, axis, "delete()"), axis)
+    before = (slice(None),) * axis
+    if len(runs) > FEW:
+        at = np.concatenate([np.arange(start, stop) for start, stop in runs])
+        return array[(*before, at)]
+    parts = [array[(*before, slice(start, stop))] for start, stop in runs or [(0, 0)]]
+    return concatenate(parts, axis, dtype=array.dtype)  # type: ignore[no-any-return]
+
+
+def _left(obj: Any, extent: int, axis: int) -> list[tuple[int, int]]:
+    """The runs of positions that are not deleted."""
+    if isinstance(obj, slice):
+        gone = range(*obj.indices(extent))
+        gone = gone if gone.step > 0 else gone[::-1]
+        if gone.step == 1 or len(gone) < 2:
+            first, last = (gone[0], gone[-1] + 1) if gone else (extent, extent)
+            return [run for run in ((0, first), (last, extent)) if run[0] < run[1]]
+        at = np.asarray(gone)
+    else:
+        at = np.asarray(obj)
+    if not at.size and not isinstance(obj, np.ndarray):
+        at = at.astype(np.intp)
+    if at.size == 1 and at.dtype.kind in "iu":
+        place = int(at.reshape(()))
+        if not -extent <= place < extent:
+            raise IndexError(f"index {place} is out of bounds for axis {axis} with size {extent}")
+        place %= extent
+        return [run for run in ((0, place), (place + 1, extent)) if run[0] < run[1]]
+    if at.dtype == bool and at.shape != (extent,):
+        raise ValueError(
+            "boolean array argument obj to delete must be one dimensional and match the axis "
+            f"length of {extent}"
+        )
+    kept = np.ones(extent + 2, bool)
+    kept[[0, -1]] = False
+    kept[1:-1][at if at.dtype == bool else (at,)] = False
+    edges = np.flatnonzero(kept[1:] != kept[:-1])
+    return [(start, stop) for start, stop in edges.reshape(-1, 2).tolist()]
+
+
+def _extent(array: Array, axis: int, what: str) -> int:
+    """The extent of an axis, which `what` needs to be known."""
+    extent = array.shape[axis]
+    return extent if extent == extent else known(array, what)[axis]
 
 
 def _flat_if_none(arr: Any, axis: int | None) -> tuple[Array, int]:

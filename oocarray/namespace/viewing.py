@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +19,7 @@ from ..operations.turning import Flip
 from ..storage.layout import Strided
 from ..storage.strides import dense_strides
 
-__all__ = ["flat_strides", "flipped", "reshaped", "same", "spread", "transposed"]
+__all__ = ["filled", "flat_strides", "flipped", "reshaped", "same", "spread", "transposed"]
 
 Layout = Callable[[Strided], Strided]
 Values = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
@@ -42,10 +44,9 @@ def transposed(array: Array, axes: Sequence[int | None]) -> Array:
     def values(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         kept = [axis for axis in axes if axis is not None]
         left = sorted({*range(block.ndim)} - {*kept})
-        block = block.transpose(kept + left)[(..., *(0,) * len(left))]
-        found: np.ndarray[Any, Any] = block[
-            (..., *(None if axis is None else slice(None) for axis in axes))
-        ]
+        gone: tuple[Any, ...] = (..., *(0,) * len(left))
+        new: tuple[Any, ...] = (..., *(None if axis is None else slice(None) for axis in axes))
+        found: np.ndarray[Any, Any] = block.transpose(kept + left)[gone][new]
         return found
 
     return _viewed(array, Transpose(axes), layout, values)
@@ -102,6 +103,25 @@ def reshaped(array: Array, shape: tuple[int, ...], copy: bool | None = None) -> 
         if copy is False:
             raise ValueError(f"shape {array.shape} becomes {shape} only by a copy; copy=False")
     return apply(operation, array)
+
+
+def filled(shape: tuple[int, ...], wanted: Any) -> tuple[int, ...]:
+    """The shape to bring another one to, with a number in place of -1.
+
+    Examples
+    --------
+    >>> filled((4, 6), (2, -1)), filled((4, 6), -1)
+    ((2, 12), (24,))
+    """
+    target = tuple(map(operator.index, wanted if np.iterable(wanted) else (wanted,)))
+    if -1 not in target:
+        return target
+    size, rest = math.prod(shape), math.prod(extent for extent in target if extent != -1)
+    if target.count(-1) > 1:
+        raise ValueError("can only specify one unknown dimension")
+    if rest <= 0 or size % rest:
+        raise ValueError(f"cannot reshape array of size {size} into shape {target}")
+    return tuple(size // rest if extent == -1 else extent for extent in target)
 
 
 def flat_strides(

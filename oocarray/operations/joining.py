@@ -148,7 +148,7 @@ class Concatenate(_Joined):
         # The other axes, as of arrays that have one element along this one.
         thin = [given and (*given[:axis], (1,), *given[axis + 1 :]) for given in chunks]
         found = merged_cuts(thin, [(*one[:axis], 1, *one[axis + 1 :]) for one in shapes])
-        return found and (*found[:axis], tuple(pieces) or (0,), *found[axis + 1 :])
+        return None if found is None else (*found[:axis], tuple(pieces) or (0,), *found[axis + 1 :])
 
 
 @dataclass(frozen=True)
@@ -199,4 +199,8 @@ class Stack(_Joined):
 
     def chunks(self, chunks: Sequence[Chunks | None], shapes: Sequence[Shape]) -> Chunks | None:
         found = merged_cuts(chunks, shapes)
-        return found and (*found[: self.axis], (1,) * len(shapes), *found[self.axis :])
+        return (
+            None
+            if found is None
+            else (*found[: self.axis], (1,) * len(shapes), *found[self.axis :])
+        )

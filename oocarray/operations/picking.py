@@ -184,10 +184,7 @@ class Index(Operation):
     def make(self, region: Region, args: Arguments, out: Block | None) -> Block:
         parts, shape = self.parts(region), args.shapes[0]
         if 0 in args.there:
-            whole = [pick.whole(part, shape) for pick, part in zip(self.picks, parts, strict=True)]
-            sizes = [size for part in parts for size in extents(part)]
-            block = self._taken(whole, args).reshape(sizes)
-            return np.expand_dims(block[(..., *(0,) * self.ints)], self.fresh)
+            return self._viewed(parts, args)
         runs = [pick.runs(part, shape) for pick, part in zip(self.picks, parts, strict=True)]
         sizes = [size for part in parts for size in extents(part)]
         drop: Any = (..., *(0,) * self.ints)
@@ -208,6 +205,15 @@ class Index(Operation):
                 places = list(np.ix_(*(numbers[place] for numbers, place in every)))
             target[tuple(places)] = self._taken(chosen, args)
         return result
+
+    def _viewed(self, parts: Sequence[Region], args: Arguments) -> Block:
+        """Take all at once from a view of the whole argument."""
+        shape = args.shapes[0]
+        whole = [pick.whole(part, shape) for pick, part in zip(self.picks, parts, strict=True)]
+        block = self._taken(whole, args).reshape([n for part in parts for n in extents(part)])
+        drop: Any = (..., *(0,) * self.ints)
+        shown: Block = block[drop]
+        return np.expand_dims(shown, self.fresh)
 
     def _taken(self, runs: Sequence[Run], args: Arguments) -> Block:
         """Fetch one piece and take from it, to one axis per pick."""

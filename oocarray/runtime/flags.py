@@ -5,14 +5,36 @@ NumPy would warn for each piece, in whatever process it is made.  The caller is 
 
 from __future__ import annotations
 
+import sys
+import warnings
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Flags"]
+__all__ = ["Flags", "tell"]
 
 _KINDS = ("divide", "over", "under", "invalid")
+
+
+_BITS = {"divide": 1, "over": 2, "under": 4, "invalid": 8}
+_WORDS = {"divide by zero": "divide", "overflow": "over", "underflow": "under"}
+
+
+def tell(words: str, stacklevel: int) -> None:
+    """Tell the caller of a complaint, as its own ``np.errstate`` asks for."""
+    complaint = words.partition(" encountered in ")[0]
+    kind = _WORDS.get(complaint, "invalid")
+    mode = np.geterr()[kind]  # type: ignore[literal-required]
+    call: Any = np.geterrcall()
+    if mode == "call" and call is not None:
+        call(complaint, _BITS[kind])
+    elif mode == "log" and call is not None:
+        call.write(f"Warning: {words}\n")
+    elif mode == "print":
+        sys.stderr.write(f"Warning: {words}\n")
+    elif mode != "ignore":
+        warnings.warn(words, RuntimeWarning, stacklevel=stacklevel + 1)
 
 
 class Flags:
@@ -42,7 +64,9 @@ class Flags:
 
     def __enter__(self) -> None:
         now = np.geterr()
-        modes: Any = {kind: "call" for kind in _KINDS if now[kind] == "warn"}  # type: ignore[literal-required]
+        # All that is to be told: the caller is told once, in the way asked for.
+        told = ("warn", "print", "call", "log")
+        modes: Any = {kind: "call" for kind in _KINDS if now[kind] in told}  # type: ignore[literal-required]
         context = np.errstate(call=self._note, **modes)
         context.__enter__()
         self._within.append(context)

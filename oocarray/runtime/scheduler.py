@@ -24,6 +24,7 @@ from ..storage.layout import FileKey, Strided
 from ..storage.memmaps import layout_of
 from ..validate import validate
 from .failures import failed_blocks
+from .flags import tell
 from .forwarding import Repeater
 from .leaving import CacheBefore
 from .lenient import check_on_error
@@ -149,9 +150,9 @@ class _Coordinator:
             warnings.warn(warning, stacklevel=outside())
 
     def tell_flags(self) -> None:
-        """Warn as NumPy does, once for each kind of trouble and operation."""
+        """Tell what NumPy would have, once for each kind of trouble and operation."""
         for words in sorted(self.flags):
-            warnings.warn(words, RuntimeWarning, stacklevel=outside())
+            tell(words, outside())
 
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""

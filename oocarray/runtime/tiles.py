@@ -7,8 +7,10 @@ operations takes a few hundred KiB.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +25,14 @@ from .chains import Chain
 from .flags import Flags
 
 __all__ = ["Tiles", "divisible", "shared_nodes"]
+
+_TRIED = 1 << 10
+"""Elements of the piece by which is found out how much is kept of a piece."""
+_KEPT = 96
+"""So many regions of nodes that are needed more than once may be kept with pieces of full size."""
+_FRAMES = 10
+"""Calls of one operation: itself, what it pulls, what that is made by."""
+_MOST_FRAMES = 60_000
 
 Block = np.ndarray[Any, Any]
 Key = tuple[Any, ...]
@@ -52,6 +62,7 @@ class Tiles:
         self._divisible: dict[int, bool] = {}
         self._pulls: dict[int, Arguments] = {}
         self._chains: dict[int, Chain] = {}
+        self._sizes: dict[int, int] = {}
         self._item: dict[Key, Block] = {}
         self._piece: dict[Key, Block] = {}
 
@@ -80,6 +91,7 @@ class Tiles:
         known = self._divisible.get(id(tile))
         if known is None:
             known = self._divisible[id(tile)] = divisible(tile)
+            _dig(tile)
         if not known or math.prod(shape) <= PIECE:
             found = self._made(node, region, out)
             self._piece.clear()
@@ -88,11 +100,23 @@ class Tiles:
             out = np.empty(shape, node.dtype, tile.order)
         fortran = out.flags.f_contiguous and not out.flags.c_contiguous
         fastest = fastest_first(out.ndim, "F" if fortran else "C")
-        for piece in cut(region, PIECE, fastest):
+        for piece in cut(region, self._elements(tile, region, fastest), fastest):
             place = out[_within(piece, region)]
             _put(place, self._made(node, piece, place))
             self._piece.clear()
         return out
+
+    def _elements(self, tile: Tile, region: Region, fastest: Sequence[int]) -> int:
+        """How many elements a piece of a tile has.
+
+        Fewer, where nodes that are needed more than once are kept for many regions of each.
+        """
+        known = self._sizes.get(id(tile))
+        if known is None:
+            self._made(tile.node, next(cut(region, _TRIED, fastest)))
+            known = self._sizes[id(tile)] = max(PIECE * _KEPT // max(len(self._piece), _KEPT), 256)
+            self._piece.clear()
+        return known
 
     def _made(self, node: Any, region: Region, out: Block | None = None) -> Any:
         """A region of a node: an array of its dtype, which may be `out`, or anybody's memory."""
@@ -135,8 +159,17 @@ class Tiles:
     def _of_blocks(self, node: Call | Pick, region: Region) -> Block:
         """A region of what a user's function makes block by block."""
         # What the function's own arithmetic complains of is its own affair.
-        with np.errstate(**self._errstate):
-            return self._joined_blocks(node, region)
+        try:
+            with np.errstate(**self._errstate):
+                return self._joined_blocks(node, region)
+        except Exception as error:
+            call = node.call if isinstance(node, Pick) else node
+            part = ", ".join(f"{one.start}:{one.stop}" for one in region)
+            with contextlib.suppress(Exception):
+                error.add_note(
+                    f"oocarray: in a block of {call.name} that has [{part}] of its array"
+                )
+            raise
 
     def _joined_blocks(self, node: Call | Pick, region: Region) -> Block:
         grid = node.grid
@@ -155,6 +188,18 @@ class Tiles:
             )
             found[_within(both, region)] = self._block(node, coords)[_within(both, whole)]
         return found
+
+
+def _dig(tile: Tile) -> None:
+    """Let Python go as deep as a tile is: through each operation that is not pointwise."""
+    depth: dict[int, int] = {}
+    for node in reversed(applies_in(tile)):
+        # Arguments may come later in this order: the depth is then a little less than it is.
+        below = max((depth.get(id(arg), 0) for arg in node.args), default=0)
+        depth[id(node)] = below + (0 if node.operation.pointwise else 1)
+    needed = _FRAMES * (max(depth.values(), default=0) + 50)
+    if needed > sys.getrecursionlimit():
+        sys.setrecursionlimit(min(needed, _MOST_FRAMES))
 
 
 def divisible(tile: Tile) -> bool:
