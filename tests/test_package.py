@@ -189,3 +189,26 @@ def test_a_memory_cgroup_limits_and_measures(memory_cgroup) -> None:
     while group.oom_kills == 0 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert group.oom_kills == 1
+
+
+def test_every_public_function_has_an_example() -> None:
+    import oocarray
+    from oocarray import linalg
+
+    without = [
+        name
+        for home in (oocarray, linalg)
+        for name in home.__all__
+        if callable(found := getattr(home, name))
+        and not isinstance(found, type)
+        and ">>>" not in f"{found.__doc__} {type(found).__call__.__doc__}"
+    ]
+    assert without == []
+
+
+def test_the_stub_names_what_is_there() -> None:
+    import oocarray
+
+    stub = (ROOT / "oocarray" / "__init__.pyi").read_text()
+    named = set(re.findall(r"^from \.\S* import \w+ as (\w+)$", stub, re.MULTILINE))
+    assert named == set(oocarray.__all__)

@@ -10,27 +10,14 @@ import numpy as np
 from ..data import FACTOR, TERM, Data
 from .records import Case, Contestant, Settings, Target
 
-__all__ = ["cases", "mapped", "same_mean", "targets", "updated"]
+__all__ = ["cases", "mapped", "same_mean", "targets", "three_of", "updated"]
 
 OURS, DASK, LOOP = "oocarray", "dask + zarr", "memmap loop"
 
 
 def cases(settings: Settings) -> list[Case]:
     """Mean, map, update from the disk; cached mean; a kernel that only processors limit."""
-
-    def who(label: str, module: str, reads: str = "") -> Contestant:
-        return Contestant(
-            label,
-            module,
-            settings.memory,
-            settings.workers,
-            limit=settings.limit,
-            reads=reads,
-            beside="" if label == OURS else OURS,
-        )
-
-    ours, loop = who(OURS, "ours"), who(LOOP, "memmap_loop")
-    three = (ours, who(DASK, "dask_zarr", "zarr"), loop)
+    ours, _, loop = three = three_of(settings)
     warm = (
         Contestant(OURS, "ours", workers=settings.workers),
         Contestant("bare loop", "bare_loop", workers=settings.workers, beside=OURS),
@@ -66,6 +53,23 @@ def cases(settings: Settings) -> list[Case]:
             counted=False,
         ),
     ]
+
+
+def three_of(settings: Settings) -> tuple[Contestant, Contestant, Contestant]:
+    """Ourselves, dask over Zarr, and a loop, each in a control group of the same size."""
+
+    def who(label: str, module: str, reads: str = "") -> Contestant:
+        return Contestant(
+            label,
+            module,
+            settings.memory,
+            settings.workers,
+            limit=settings.limit,
+            reads=reads,
+            beside="" if label == OURS else OURS,
+        )
+
+    return who(OURS, "ours"), who(DASK, "dask_zarr", "zarr"), who(LOOP, "memmap_loop")
 
 
 def _scaling() -> tuple[Contestant, ...]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..data import Data
-from .engine import DASK, LOOP, OURS
-from .records import Case, Contestant, Settings, Target
+from .engine import DASK, LOOP, OURS, three_of
+from .records import Case, Settings, Target
 
 __all__ = ["cases", "targets"]
 
@@ -18,18 +18,7 @@ __all__ = ["cases", "targets"]
 def cases(settings: Settings) -> list[Case]:
     """The z-score of every column into new storage, and a formula that is averaged."""
 
-    def who(label: str, module: str, reads: str = "") -> Contestant:
-        return Contestant(
-            label,
-            module,
-            settings.memory,
-            settings.workers,
-            limit=settings.limit,
-            reads=reads,
-            beside="" if label == OURS else OURS,
-        )
-
-    three = (who(OURS, "ours"), who(DASK, "dask_zarr", "zarr"), who(LOOP, "memmap_loop"))
+    three = three_of(settings)
     return [
         Case(
             "zscore",
