@@ -63,12 +63,10 @@ class Tiles:
         self._pulls: dict[int, Arguments] = {}
         self._chains: dict[int, Chain] = {}
         self._sizes: dict[int, int] = {}
-        self._item: dict[Key, Block] = {}
         self._piece: dict[Key, Block] = {}
 
     def new_item(self) -> None:
         """Forget the results of the item before."""
-        self._item.clear()
         self._piece.clear()
 
     def close(self) -> None:
