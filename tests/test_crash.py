@@ -594,8 +594,9 @@ def test_a_forked_child_does_not_work_as_the_worker(size, deaths, tmp_path):
 
 def leaves_a_child_and_dies(block, flag, block_id=None):
     if block_id == (3,) and not os.path.exists(flag):
-        # Python does not know of it: it keeps a copy of everything that is open.
-        if ctypes.CDLL(None).fork() == 0:
+        # Python does not know of it: it keeps a copy of everything that is open. PyDLL keeps
+        # the interpreter's lock: held by another thread at the fork, it would never be free again.
+        if ctypes.PyDLL(None).fork() == 0:
             Path(flag + "-child").write_text(str(os.getpid()))
             ctypes.CDLL(None).sleep(60)
             os._exit(0)

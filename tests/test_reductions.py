@@ -254,7 +254,12 @@ def test_names_and_order_of_arguments_are_dasks():
         function, method = getattr(oo, name), getattr(oo.Array, name)
         first, *ours = inspect.signature(function).parameters
         assert first == "x"
-        assert list(inspect.signature(method).parameters) in (
+        methods = list(inspect.signature(method).parameters)
+        # The Array API's word for ddof comes after all of NumPy's and dask's.
+        for names in (ours, methods):
+            if name.endswith(("std", "var")):
+                names.remove("correction")
+        assert methods in (
             ["self", *ours],
             ["self", *ours, "out"],
         )
