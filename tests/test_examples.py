@@ -15,6 +15,13 @@ RUNS = {
         ["--shape", "40", "64", "96"],
         ["1 MB in", "calibrated.npy, the first pixel is 500.0"],
     ),
+    "expressions.py": (
+        ["--shape", "600", "1000"],
+        [
+            "50% of the area is green, 0.413 on average, 0.429 at most",
+            "300000 of 600000 values are in ",
+        ],
+    ),
     "statistics_in_one_pass.py": (
         ["--size", "3000000"],
         ["3000000 values: mean 0.000", " 0.5 ####", "-0.5 " + 60 * "#"],
