@@ -1,4 +1,4 @@
-"""NumPy on files larger than memory: an index of two bands, masked, its statistics, a correction."""
+"""NumPy on files larger than memory: an index of two bands, a mask, statistics, a correction."""
 
 import argparse
 import os
