@@ -17,12 +17,13 @@ from .backends.sizes import learn_sizes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
-from .lazy.arith import cast, elementwise
+from .lazy.arith import cast
 from .lazy.expr import KeptNode, MemoryNode, Node, OpNode, StoredNode
 from .lazy.graph import Root
 from .lazy.replacing import replaced_by, replaces
 from .lazy.written import note_write
 from .lifting import node_in
+from .masking import element_of, masked
 from .operations.shaping import BroadcastTo, Reshape
 from .plan import Options
 from .runtime.limits import memory_of
@@ -90,18 +91,14 @@ def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None
         raise PermissionError(
             13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
         )
-    from .indexing import choose, is_basic, is_mask, points
+    from .indexing import is_basic, is_mask, points
 
     if is_basic(key) or isinstance(key, str):
         view = node.source.field(key) if isinstance(key, str) else node.source.index(key)
         _fill(StoredNode(view), value)
     elif is_mask(key, node.shape) and np.ndim(value) == 0:
         # Every element is what it was, or the value: each depends on itself only.
-        mask = node_in(key)
-        # A mask of the first axes spreads over the others.
-        shape = (*mask.shape, *(1,) * (len(node.shape) - len(mask.shape)))
-        spread = OpNode(Reshape(shape), (mask,))
-        _fill(node, Array(elementwise(choose, [spread, _scalar(value, node), node], name="where")))
+        _fill(node, Array(masked(node, key, value, "where")))
     else:
         # Scattered elements are stored one by one, by NumPy, on the mapped pages.
         at, given = points(key), np.asarray(value)
@@ -121,7 +118,7 @@ def _fill(view: StoredNode, value: Any) -> None:
     """Write a value into all elements of a part of a file, in parallel."""
     options = merged({})
     target = view.source
-    node = node_in(_element(value, target.dtype))
+    node = node_in(element_of(value, target.dtype))
     if _is(node, target):
         return  # what augmented assignment has just written
     if any(extent != extent for extent in node.shape):
@@ -178,17 +175,3 @@ def _detour(node: Node, target: Strided, options: Options) -> None:
     with tempfile.TemporaryDirectory(prefix=".oocarray-", dir=folder) as aside:
         made = Array(node).store(os.path.join(aside, "scratch.npy"))
         mapped.evaluate([Root(made.node, target)], options)
-
-
-def _scalar(value: Any, node: Node) -> Any:
-    assert node.dtypes is not None
-    return value.node if isinstance(value, Array) else _element(value, node.dtypes[0])[()]
-
-
-def _element(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A single value as an element of an array, with NumPy's errors; anything else as it is."""
-    if isinstance(value, Array) or np.ndim(value) or dtype.names is not None:
-        return value
-    element = np.empty((), dtype.newbyteorder("="))
-    element[...] = value
-    return element

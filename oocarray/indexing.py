@@ -17,6 +17,7 @@ from .lazy.counted import CountedNode
 from .lazy.expr import MemoryNode, Node, OpNode, StoredNode
 from .lazy.pointed import PointedNode
 from .lifting import node_in
+from .masking import masked
 from .operations.assigning import Assign, assign_outer
 from .operations.indexing import (
     OuterIndex,
@@ -32,7 +33,14 @@ from .storage.strides import expand_index
 if TYPE_CHECKING:
     from .core import Array
 
-__all__ = ["Indexer", "choose", "getitem", "is_basic", "is_mask", "points", "replaced"]
+__all__ = [
+    "Indexer",
+    "getitem",
+    "is_basic",
+    "is_mask",
+    "points",
+    "replaced",
+]
 
 _FEW = 1 << 20
 """A mask in memory of so many elements is turned into positions at once."""
@@ -90,15 +98,7 @@ def replaced(node: Node, key: Any, value: Any) -> Node:
                 "an expression takes single values where a mask is true; use oo.where, or store() "
                 "it and assign there"
             )
-        mask = node_in(key)
-        shape = (*mask.shape, *(1,) * (len(node.shape) - len(mask.shape)))
-        spread = mask if mask.shape == shape else OpNode(Reshape(shape), (mask,))
-        scalar = value.node if hasattr(value, "node") else np.asarray(value)[()]
-        if dtype is not None and isinstance(scalar, np.generic):
-            element = np.empty((), dtype.newbyteorder("="))
-            element[...] = value  # with NumPy's errors
-            scalar = element[()]
-        return elementwise(choose, [spread, scalar, node], name="setitem")
+        return masked(node, key, value, "setitem")
     given = node_in(value)
     if dtype is not None:
         given = cast(given, dtype)
@@ -321,11 +321,6 @@ def _array(node: Node) -> Array:
     from .core import Array
 
     return Array(node)
-
-
-def choose(mask: Any, value: Any, block: Any) -> Any:
-    """Elements of a block, and a value where a mask is true."""
-    return np.where(mask, np.asarray(value).astype(block.dtype), block)
 
 
 def _field_of(block: Any, field: str) -> Any:

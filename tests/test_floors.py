@@ -29,6 +29,7 @@ FLOORS = (
     {"backends"},
     {
         "assigning",
+        "masking",
         "blocked",
         "indexing",
         "lifting",
