@@ -25,6 +25,9 @@ from oocarray.storage.layout import Strided
 MIB = 1 << 20
 PAGE = calls.PAGE
 ROWS, COLUMNS = 8192, 2048  # 128 MiB of float64
+# Of such a file, when nothing was dropped.  Clean pages are the kernel's to take whenever the machine
+# or a cgroup above needs memory, a folio (2 MiB) at a time; what we drop leaves next to nothing.
+NEARLY_ALL = 112 * MIB
 STREAMING = {"memory": "32 MiB", "workers": 2, "progress": False}
 
 
@@ -212,12 +215,12 @@ def test_what_fits_stays_unless_it_is_to_be_dropped(cold, scheduler):
         oo.compute(x.map_blocks(_less, x.mean(), dtype="f8").sum(), drop=True)
         assert 4 * MIB <= cached(cold) <= 6 * MIB
         x.mean().compute()
-        assert cached(cold) >= 128 * MIB
+        assert cached(cold) >= NEARLY_ALL
         forget(cold)
         x.mean().compute()
         x.mean().compute(drop=True)
         # Cached before the run that was to drop what it brings in.
-        assert cached(cold) >= 128 * MIB
+        assert cached(cold) >= NEARLY_ALL
 
 
 def _less(block, mean):
@@ -228,8 +231,8 @@ def test_a_stream_may_be_told_to_leave_its_pages(cold, tmp_path):
     x, out = oo.open(cold, chunks=(256, -1)), tmp_path / "out.npy"
     with oo.options(**STREAMING, drop=False):
         x.map_blocks(np.negative, dtype="f8").store(out)
-    assert cached(cold) >= 128 * MIB
-    assert cached(out) >= 128 * MIB
+    assert cached(cold) >= NEARLY_ALL
+    assert cached(out) >= NEARLY_ALL
     # What is cached is written all the same: it could be dropped at any time.
     fd = os.open(out, os.O_RDONLY)
     counts = calls.cache_counts(fd, 0, 128 * MIB)
@@ -297,7 +300,7 @@ def test_before_linux_6_5_a_mapping_is_asked(cold, without_cachestat):
     warm(cold, 50 * MIB, 54 * MIB)
     with oo.options(**STREAMING):
         oo.open(cold, chunks=(256, -1)).mean().compute()
-    assert cached(cold, 50 * MIB, 54 * MIB) == 4 * MIB
+    assert cached(cold, 50 * MIB, 54 * MIB) >= 2 * MIB
     assert cached(cold) <= 6 * MIB
 
 
@@ -315,7 +318,7 @@ def test_where_nobody_can_tell_only_the_runs_own_files_are_dropped(
     if drop:
         assert cached(cold) <= 4 * MIB
     else:
-        assert cached(cold) >= 128 * MIB
+        assert cached(cold) >= NEARLY_ALL
 
 
 def test_pages_that_are_still_mapped_are_given_a_moment(cold):
@@ -410,7 +413,7 @@ def test_a_file_of_four_tenths_of_the_memory_stays_for_the_next_run(cold, memory
     # All of the memory that there is for this process: 320 MiB more than the interpreters take.
     group = memory_cgroup(int(128 * MIB / 0.4) + 200 * MIB)
     twice(group, cold, "oocarray", 1)
-    assert cached(cold) >= 126 * MIB
+    assert cached(cold) >= NEARLY_ALL
     assert group.oom_kills == 0
 
 
