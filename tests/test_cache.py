@@ -25,8 +25,8 @@ from oocarray.storage.layout import Strided
 MIB = 1 << 20
 PAGE = calls.PAGE
 ROWS, COLUMNS = 8192, 2048  # 128 MiB of float64
-# Of such a file, when nothing was dropped.  Clean pages are the kernel's to take whenever the machine
-# or a cgroup above needs memory, a folio (2 MiB) at a time; what we drop leaves next to nothing.
+# Of such a file, when nothing was dropped.  Clean pages are the kernel's to take whenever memory
+# is short on the machine or in a cgroup, a folio (2 MiB) at a time; what we drop leaves nothing.
 NEARLY_ALL = 112 * MIB
 STREAMING = {"memory": "32 MiB", "workers": 2, "progress": False}
 
