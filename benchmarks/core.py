@@ -26,6 +26,7 @@ from .client import undisturbed
 from .data import Data
 from .harness import Harness
 from .machine import machine
+from .pairs import PAIRS, pair_bytes
 from .report import conclude, read_records, report
 
 __all__ = ["beside", "main", "temporary"]
@@ -72,6 +73,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help=f"timed rounds: {usual.rounds}")
     parser.add_argument("--size", help=f"of the array: {format_bytes(usual.size)}", **size)
     parser.add_argument("--part", help=f"of the smaller: {format_bytes(usual.part)}", **size)
+    parser.add_argument("--pair", help=f"of each of a pair: {format_bytes(usual.pair)}", **size)
     parser.add_argument("--memory", help=f"our budget: {format_bytes(usual.memory)}", **size)
     parser.add_argument("--limit", help=f"of cgroups: {format_bytes(usual.limit)}", **size)
     parser.add_argument("--workers", type=int, help=f"of everyone: {usual.workers}")
@@ -160,16 +162,26 @@ def _files(cases: list[Case | Fresh]) -> set[str]:
     return found
 
 
+def _cached(case: Case | Fresh, data: Data) -> tuple[int, str]:
+    """Bytes that a case wants to find in the page cache, and the option that makes them less."""
+    if case.name in _IN_MEMORY:
+        return data.nbytes("source"), "--size"
+    warm = isinstance(case, Case) and case.warm
+    return (data.nbytes(case.reads), "--pair") if warm else (0, "")
+
+
 def _needed(cases: list[Case | Fresh], settings: Settings) -> int:
     """Bytes of the files that are there at once, at most."""
     sizes = {"source": settings.size, "work": settings.size, "part": settings.part, "heavy": 0}
     names = _files(cases)
     lasting = settings.size * (bool({"source", "zarr"} & names) + ("zarr" in names))
+    # The first array of the wide pair is that of the usual one, counted twice here.
+    lasting += sum(pair_bytes(name, settings.pair) for name in PAIRS if name in names)
     passing = [0]
     for case in cases:
         if isinstance(case, Case):
             out = sizes[case.reads] if case.writes == "out" else 0
-            passing.append(out + sizes[case.reads] * (case.reads in ("work", "part")))
+            passing.append(out + sizes.get(case.reads, 0) * (case.reads in ("work", "part")))
     return lasting + max(passing) + SPARE
 
 
@@ -184,12 +196,13 @@ def _measure(settings: Settings, cases: list[Case | Fresh], folder: Path, stream
         stream.write(json.dumps(found) + "\n")
 
     record({**machine(folder), "settings": dataclasses.asdict(settings)})
-    data = Data(folder, settings.size, settings.part)
-    if room() < settings.size * 5 // 2:
-        why = f"{format_bytes(settings.size)} are over 0.4 of {format_bytes(room())} available"
-        for name in [case.name for case in cases if case.name in _IN_MEMORY]:
-            record({"record": "left out", "case": name, "reason": f"{why}; --size"})
-        cases = [case for case in cases if case.name not in _IN_MEMORY]
+    data = Data(folder, settings.size, settings.part, settings.pair)
+    for case in list(cases):
+        count, option = _cached(case, data)
+        if room() < count * 5 // 2:
+            why = f"{format_bytes(count)} are over 0.4 of {format_bytes(room())} available"
+            record({"record": "left out", "case": case.name, "reason": f"{why}; {option}"})
+            cases.remove(case)
     # Files that are made for cases are made once in each round.
     cases = sorted(cases, key=lambda case: getattr(case, "reads", ""), reverse=True)
     try:

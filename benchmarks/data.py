@@ -14,6 +14,7 @@ import numpy as np
 
 from oocarray.pages.calls import cached_bytes
 
+from .pairs import PAIRS, make_pair, pair_bytes
 from .rivals import BLOCK_BYTES, Job, third_of
 
 __all__ = ["FACTOR", "TERM", "Data"]
@@ -38,12 +39,12 @@ class Data:
     Parameters
     ----------
     folder : pathlib.Path
-    nbytes, part : int
-        Bytes of the large array and of the smaller one; made to whole rows.
+    nbytes, part, pair : int
+        Bytes of the large array, of the smaller one, and of each of a pair; made to whole rows.
     """
 
-    def __init__(self, folder: Path, nbytes: int, part: int = 1) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, nbytes: int, part: int = 1, pair: int = 1) -> None:
+        self.folder, self._pair = folder, pair
         self.shape = (max(nbytes // (8 * COLUMNS), 1), COLUMNS)
         self.part_shape = (max(part // (8 * PART_COLUMNS), 1), PART_COLUMNS)
         self._block = np.random.default_rng(20).random(BLOCK_BYTES // 8)
@@ -66,11 +67,13 @@ class Data:
 
     def path(self, name: str) -> Path:
         """Where the file of this name is."""
-        path: Path = getattr(self, name)
+        path: Path = self.folder / name if name in PAIRS else getattr(self, name)
         return path
 
     def nbytes(self, name: str) -> int:
         """Bytes of the array in a file."""
+        if name in PAIRS:
+            return pair_bytes(name, self._pair)
         if name == "heavy":
             return 8 * math.prod(HEAVY_SHAPE)
         return 8 * math.prod(self.part_shape if name == "part" else self.shape)
@@ -79,7 +82,7 @@ class Data:
         """What a rival of this name is told."""
         out = self.folder / f"out-{name}{'.zarr' if name == 'dask_zarr' else '.npy'}"
         paths = (self.source, self.zarr, out, self.work, self.part, self.heavy)
-        return Job(*map(str, paths), memory, workers, scheduler, FACTOR, TERM)
+        return Job(*map(str, (*paths, self.folder)), memory, workers, scheduler, FACTOR, TERM)
 
     # ---- what is right -----------------------------------------------------------------------
 
@@ -128,6 +131,10 @@ class Data:
             self.mean = self._write(self.source, self.shape)
         if "zarr" in names:
             self._make_zarr()
+        for name in PAIRS:
+            if name in names or (name == "pair" and "wide" in names):
+                make_pair(self.folder, name, self._pair)
+                _settle(_files(self.folder / name))
 
     def provide(self, name: str) -> None:
         """Have the file there, and of those that are made for a case no other."""
@@ -161,6 +168,17 @@ class Data:
         """Drop a file, or a folder of files, from the page cache; return the bytes that stay."""
         _settle(_files(path))
         return self.cached(path) or 0
+
+    def warm(self, path: Path) -> None:
+        """Have a file, or a folder of files, in the page cache."""
+        for file in _files(path):
+            known, size = self.cached(file), file.stat().st_size
+            if known is not None and known >= size:
+                continue
+            with file.open("rb", buffering=0) as stream:
+                buffer = bytearray(1 << 20)
+                while stream.readinto(buffer):
+                    pass
 
     def cached(self, path: Path) -> int | None:
         """Bytes of a file, or a folder of files, in the page cache; None where it is not told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import statistics
@@ -80,11 +81,17 @@ class Harness:
         if case.keeps and not number:
             return  # checked in each round, before what is timed there
         self.data.provide(case.reads)
+        if case.warm:
+            for name in {contestant.reads or case.reads for contestant in case.contestants}:
+                self.data.warm(self.data.path(name))
         # Another order each time: nobody always runs after the same neighbour.
         order = case.contestants if number % 2 else case.contestants[::-1]
         turn = number // 2 % len(order)
         for contestant in order[turn:] + order[:turn]:
             if (case.name, contestant.label) in self._out:
+                continue
+            if contestant.needs and importlib.util.find_spec(contestant.needs) is None:
+                self._leave_out(case, contestant)
                 continue
             key = _key(case, contestant)
             with self._dropping_out(case, contestant.label, key):
@@ -115,6 +122,14 @@ class Harness:
             reason = str(error).strip()
             self.record({"record": "failure", "case": case.name, "rival": label, "reason": reason})
             self.tell(f"{case.name}: {label} drops out: {(reason or '?').splitlines()[-1]}")
+
+    def _leave_out(self, case: Case, contestant: Contestant) -> None:
+        """Say that a contestant is not there; that is no failure."""
+        self._out.add((case.name, contestant.label))
+        reason = f"{contestant.needs} is not installed"
+        common = {"record": "left out", "case": case.name, "rival": contestant.label}
+        self.record({**common, "reason": reason})
+        self.tell(f"{case.name}: {contestant.label} is left out: {reason}")
 
     def _client(self, contestant: Contestant, key: tuple[Any, ...]) -> Client | None:
         """Its process; None where it needs a limit and none can be set."""

@@ -16,7 +16,7 @@ from .groups import Group, make_group
 
 __all__ = ["disk_of", "headline", "machine", "probe_group"]
 
-_PACKAGES = ("oocarray", "numpy", "numba", "dask", "zarr")
+_PACKAGES = ("oocarray", "numpy", "numba", "dask", "zarr", "numexpr", "blosc2")
 
 
 def machine(folder: Path) -> dict[str, Any]:
@@ -34,10 +34,19 @@ def machine(folder: Path) -> dict[str, Any]:
         "kernel": platform.release(),
         **_disk(folder),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": _versions(),
         "cgroup": probe_group(),
         "load_before": os.getloadavg()[0],
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are there: some rivals need one that we do not install."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def probe_group() -> str:

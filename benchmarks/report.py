@@ -82,8 +82,9 @@ def _settings(settings: Settings, records: list[Record]) -> str:
     budgets = ", ".join(map(format_bytes, settings.budgets))
     rounds = {record["round"] for record in records if "round" in record}
     return (
-        f"Array {format_bytes(settings.size)}; cgroups of {format_bytes(settings.limit)}, our "
-        f"budget {format_bytes(settings.memory)}, where several are compared; budgets {budgets}; "
+        f"Array {format_bytes(settings.size)}, pairs of {format_bytes(settings.pair)}; "
+        f"cgroups of {format_bytes(settings.limit)}, our budget {format_bytes(settings.memory)}, "
+        f"where several are compared; budgets {budgets}; "
         f"{settings.workers} workers; {min(settings.rounds, len(rounds))} rounds. "
         f"Medians, quartiles in brackets; held memory and what is left cached: the most."
     )
@@ -150,7 +151,8 @@ def doubts(records: list[Record], found: list[Record]) -> list[str]:
             reason = (record["reason"].splitlines() or ["?"])[-1]
             said.append(f"{record['case']}: {record['rival']} dropped out: {reason}")
         elif record["record"] == "left out":
-            said.append(f"{record['case']} was left out: {record['reason']}")
+            who = ": ".join(record[key] for key in ("case", "rival") if key in record)
+            said.append(f"{who} was left out: {record['reason']}")
     return said
 
 

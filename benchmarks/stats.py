@@ -77,7 +77,7 @@ def judge(target: Target, rivals: dict[str, Rounds]) -> Record:
     """The figure that a target looks at, and whether it is reached; None where not measured."""
     rounds = rivals.get(target.rival, {})
     if target.by:
-        values = ratios(rounds, rivals.get(target.by, {}), target.key)
+        values = ratios(rounds, _slowest(rivals, target.by), target.key)
     else:
         values = [run[target.key] for run in rounds.values() if run.get(target.key) is not None]
     if target.less:
@@ -101,3 +101,14 @@ def judge(target: Target, rivals: dict[str, Rounds]) -> Record:
         reached = found <= target.wanted if target.most else found >= target.wanted
         result |= {"found": found, "quartiles": [low, high], "reached": reached}
     return result
+
+
+def _slowest(rivals: dict[str, Rounds], names: str | tuple[str, ...]) -> Rounds:
+    """Runs of one, or of the one of several whose median is the longest."""
+    several = (names,) if isinstance(names, str) else names
+    found = [rounds for name in several if (rounds := rivals.get(name))]
+
+    def seconds(rounds: Rounds) -> float:
+        return float(np.median([run["seconds"] for run in rounds.values()]))
+
+    return max(found, key=seconds) if len(found) > 1 else (found or [{}])[0]

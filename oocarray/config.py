@@ -23,8 +23,9 @@ MAX_WORKERS = 256
 _CHOICES = {
     "durability": ("none", "process", "machine"),
     "on_error": ("raise", "skip", "fill"),
+    "math": ("vector", "libm"),
 }
-_SWITCHES = ("progress", "drop", "lock")
+_SWITCHES = ("progress", "drop", "lock", "fuse")
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 _within: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
@@ -66,7 +67,13 @@ class options:
         Default: nan where the dtype has it, else zero.
     lock : bool, optional
         Whether the files of a run are locked while it lasts. Default: where the file system can.
-
+    fuse : bool, optional
+        Whether operations that go together are compiled into one loop. Default: where a pass
+        reads and writes 8 MiB or more; NumPy does the rest, and all of it with ``fuse=False``.
+    math : {"vector", "libm"}, optional
+        The elementary functions of compiled loops: this package's, which are several times
+        faster, within 2 units in the last place (4 for powers and erf); or the system's.
+        Default: vector.
     tuning : bool, optional
         Whether what ``oocarray tune`` has kept for the file system of the output (or of the
         largest input) is followed. It changes the speed, never a result. Default: yes.

@@ -35,6 +35,7 @@ __all__ = [
     "Kernel",
     "ScalarArg",
     "TupleArg",
+    "address",
     "arg_type",
     "compile_kernel",
     "forbid_compilation",
@@ -55,10 +56,12 @@ _CONFIG = (  # numba's settings that change the code it makes
     "CAPTURED_ERRORS",
     "DEBUGINFO_DEFAULT",
 )
+_PAYLOAD = 2  # what is packed, and how; counted up when it changes
 _DEFERRED = ".numba.unresolved$"  # numba's mark on functions called before they are compiled
 _lock = threading.RLock()
 _compiled: dict[str, Compiled] = {}
 _entries: dict[str, Entry] = {}
+_addresses: dict[str, int] = {}
 _kept: list[object] = []  # what compiled code points to; code is never unloaded
 _forbidden = False
 _numbered_by = 0  # the process that drew the current range of symbol numbers
@@ -153,6 +156,29 @@ def load(compiled: Compiled) -> Entry:
     return entry
 
 
+def address(compiled: Compiled) -> int:
+    """Return where compiled code begins in this process, for other compiled code to call it.
+
+    Examples
+    --------
+    >>> def total(x):
+    ...     return x.sum()
+    >>> address(compile_kernel(total, (ArrayArg("i8", 1),))) > 0
+    True
+    """
+    found = _addresses.get(compiled.key)
+    if found is None:
+        from numba.core.registry import cpu_target
+
+        load(compiled)
+        symbol = pickle.loads(compiled.payload)[-1]
+        engine = cpu_target.target_context.codegen()._engine
+        found = _addresses[compiled.key] = int(engine.get_function_address(symbol))
+        if not found:
+            raise AssertionError(f"no {symbol} in the code of {compiled.name}")
+    return found
+
+
 def preload() -> None:
     """Import numba and fill its registries, so that `load` is quick in processes forked later.
 
@@ -201,7 +227,7 @@ def _versions() -> str:
 
     machine = cpu_target.target_context.codegen().magic_tuple()
     versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
-    return repr((versions, machine))
+    return repr((versions, machine, _PAYLOAD))
 
 
 def _target() -> str:
@@ -292,7 +318,8 @@ def _pack(result: Any) -> bytes:
     symbol = result.fndesc.llvm_cpython_wrapper_name
     own = result.library._final_module
     deferred = [gv.name for gv in own.global_variables if gv.name.startswith(_DEFERRED)]
-    return cast(bytes, dumps((library, code, symbol, environments, deferred)))
+    native = result.fndesc.mangled_name
+    return cast(bytes, dumps((library, code, symbol, environments, deferred, native)))
 
 
 def _link(compiled: Compiled) -> Entry:
@@ -305,7 +332,7 @@ def _link(compiled: Compiled) -> Entry:
     from numba.core.registry import cpu_target
 
     preload()
-    name, code, symbol, environments, deferred = pickle.loads(compiled.payload)
+    name, code, symbol, environments, deferred, _ = pickle.loads(compiled.payload)
     codegen = cpu_target.target_context.codegen()
     slots = {unresolved: np.zeros(1, np.uintp) for unresolved in deferred}
     with global_compiler_lock:

@@ -72,6 +72,10 @@ class Options:
     """With ``on_error="fill"``; None: nan where the dtype has it, else zero."""
     lock: bool | None = None
     """Lock the files of a run; None: where the file system can, False: never."""
+    fuse: bool | None = None
+    """Make one loop of what goes together; None: where there is more than a little to do."""
+    math: Literal["vector", "libm"] = "vector"
+    """Whose elementary functions fused loops use: ours, or the system's."""
     tuning: Tuning | None = None
     """How to deal with the disk; None: what `oocarray tune` has kept for the run's files."""
 

@@ -148,6 +148,8 @@ class Tile:
     grid: Grid
     order: Order = "C"
     """Which way its elements lie in memory and in the files it is made of."""
+    output: int = 0
+    """Which of the results, where the operation makes several together."""
 
     @property
     def known(self) -> bool:
@@ -155,7 +157,7 @@ class Tile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Flat: pickle goes down what is nested, and expressions may be deeper than its stack.
-        return _tile, (_flat(self.node), self.grid, self.order)
+        return _tile, (_flat(self.node), self.grid, self.order, self.output)
 
 
 Value = Input | Call | Pick | Tile
@@ -185,10 +187,15 @@ def below(node: Any) -> tuple[Any, ...]:
     return ()
 
 
-def transformed(values: Iterable[Any], change: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+def transformed(
+    values: Iterable[Any],
+    change: Callable[[Any, Any], Any],
+    instead: Callable[[Any], Any] = lambda node: node,
+) -> tuple[Any, ...]:
     """Copies of some values with every node passed through ``change(copy, original)``.
 
-    Each is changed once, when its arguments have been; shared nodes stay shared.
+    Each is changed once, when its arguments have been; shared nodes stay shared. ``instead(node)``
+    is what is gone into in place of a node.
     """
     made: dict[int, Any] = {}
     values = tuple(values)
@@ -197,12 +204,13 @@ def transformed(values: Iterable[Any], change: Callable[[Any, Any], Any]) -> tup
         node, ready = waiting.pop()
         if id(node) in made:
             continue
-        parts = below(node)
+        base = instead(node)
+        parts = below(base)
         if not ready and parts:
             waiting.append((node, True))
             waiting += [(part, False) for part in parts]
         else:
-            made[id(node)] = change(_with(node, [made[id(part)] for part in parts]), node)
+            made[id(node)] = change(_with(base, [made[id(part)] for part in parts]), node)
     return tuple(made[id(value)] for value in values)
 
 
@@ -248,18 +256,18 @@ def _flat(top: Apply) -> list[Any]:
     ]
 
 
-def _tile(parts: list[Any], grid: Grid, order: Order) -> Tile:
+def _tile(parts: list[Any], grid: Grid, order: Order, output: int) -> Tile:
     made: list[Apply] = []
     for operation, args, told in parts:
         found = tuple(made[arg] if isinstance(arg, int) else arg for arg in args)
         made.append(Apply(operation, found, *told))
-    return Tile(made[-1], grid, order)
+    return Tile(made[-1], grid, order, output)
 
 
 def dtype_of(value: Call | Pick | Tile) -> np.dtype[Any]:
     """Dtype of what a value makes."""
     if isinstance(value, Tile):
-        return value.node.dtype
+        return value.node.operation.output_dtype(value.output, value.node.dtype)
     return value.dtypes[0] if isinstance(value, Call) else value.call.dtypes[value.output]
 
 

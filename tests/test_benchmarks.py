@@ -20,6 +20,7 @@ from benchmarks.cases import Case, Settings, Target, make_cases, make_targets
 from benchmarks.core import main
 from benchmarks.data import Data
 from benchmarks.groups import Group, make_group
+from benchmarks.harness import Harness
 from benchmarks.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +57,7 @@ def test_cases_run_and_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixtur
     machine = records[0]
     assert machine["record"] == "machine"
     assert machine["settings"]["size"] == 8 * MIB
-    assert set(machine["versions"]) == {"oocarray", "numpy", "numba", "dask", "zarr"}
+    assert set(machine["versions"]) >= {"oocarray", "numpy", "numba", "dask", "zarr"}
     assert {"processor", "processors", "memory", "kernel", "filesystem", "disk"} <= set(machine)
 
     rounds = {(r["case"], r["rival"]): r for r in records if r["record"] == "round"}
@@ -96,6 +97,55 @@ def test_cases_run_and_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixtur
     file.write_text("\n".join(part) + '\n{"record": "rou')
     assert report.report(report.read_records(file)) == text
     assert list(data.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_fused_expressions_run_beside_who_is_installed(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "result.jsonl"
+    only = "squares,squares-float32,hundred,again"
+    options = ("--only", only, "--pair", "2MiB", "--rounds", "1", "--data", data, "--json", file)
+    done = run("core", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(data.iterdir()) == []
+
+    records = records_of(file)
+    rounds = {(r["case"], r["rival"]): r for r in records if r["record"] == "round"}
+    out = {(r["case"], r["rival"]) for r in records if r["record"] == "left out"}
+    assert {rival for _, rival in out} <= {"numexpr", "blosc2"}
+    expected = {
+        (case.name, contestant.label)
+        for case in make_cases(Settings()).values()
+        if isinstance(case, Case) and case.name in only.split(",")
+        for contestant in case.contestants
+    }
+    assert set(rounds) == expected - out | {("hundred", "oocarray")}
+    assert {"build", "compile", "kernels"} <= set(rounds["hundred", "oocarray"])
+    for case, rival, size in (
+        ("squares", "oocarray", 4),
+        ("squares-float32", "dask", 2),
+        ("squares-float32", "oocarray float64", 4),
+    ):
+        assert rounds[case, rival]["bytes"] == size * MIB
+
+
+def test_a_rival_that_is_not_installed_is_left_out(
+    tmp_path: Path,
+) -> None:
+    found: list[dict[str, Any]] = []
+    told: list[str] = []
+    case = make_cases(Settings())["squares"]
+    assert isinstance(case, Case)
+    rival = next(who for who in case.contestants if who.label == "numexpr")
+    missing = dataclasses.replace(rival, needs="no_such_package")
+    data = Data(tmp_path, MIB, pair=MIB)
+    data.make({"pair"}, 10)
+    with Harness(data, found.append, told.append) as harness:
+        for number in (1, 2):
+            harness.run(dataclasses.replace(case, contestants=(missing,)), number)
+    assert harness.failures == 0
+    assert [(each["record"], each["rival"]) for each in found] == [("left out", "numexpr")]
+    said = report.doubts(found, [])
+    assert said == ["squares: numexpr was left out: no_such_package is not installed"]
 
 
 def test_policies_run_and_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +213,7 @@ def test_a_disk_without_room_is_not_filled(
 def test_unknown_names_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "mean,sort"])
-    assert "sort; there are engine, expressions, starts, budget" in capsys.readouterr().err
+    assert "sort; there are engine, expressions, fusion, starts, budget" in capsys.readouterr().err
 
 
 def test_more_blocks_than_the_file_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,6 +266,36 @@ def test_a_wrong_result_is_noticed(tmp_path: Path) -> None:
     )
     doubled = 2 * part.reshape(-1)[data.places["part"]] + 1
     assert cases["left-map"].compare(data, doubled.tolist(), None) == ""
+
+
+def test_a_wrong_result_of_a_pair_is_noticed(tmp_path: Path) -> None:
+    data = Data(tmp_path, MIB, pair=3 * MIB)
+    data.make({"wide", "pair32"}, 10)
+    a, b = (np.load(data.path("wide") / f"{name}.npy") for name in "ab")
+    assert b.shape == (a.shape[0], 2 * a.shape[1])
+    assert data.nbytes("wide") == a.nbytes + b.nbytes == 9 * MIB
+    squares = float(((a - b[:, ::2]) ** 2).sum())
+    cases = {name: case for name, case in make_cases(Settings()).items() if isinstance(case, Case)}
+    assert cases["squares-strided"].compare(data, ["wide", squares], None) == ""
+    assert "squares is" in cases["squares"].compare(data, ["pair", squares * (1 + 1e-8)], None)
+
+    right = {name: float(getattr(a, name)()) for name in ("sum", "mean", "std", "min", "max")}
+    assert cases["statistics"].compare(data, ["pair", right], None) == ""
+    wrong = {"std": right["std"] * 1.0001}
+    assert "std is" in cases["statistics"].compare(data, ["pair", wrong], None)
+
+    x, y = (np.load(data.path("pair32") / f"{name}.npy") for name in "ab")
+    assert x.dtype == "f4"
+    assert data.nbytes("pair32") == x.nbytes + y.nbytes == 3 * MIB
+    mean = float((np.sqrt(x * x + y * y) * np.exp(-abs(x))).mean(dtype="f8"))
+    compare = cases["transcendental-float32"].compare
+    assert compare(data, ["pair32", mean], None) == ""
+    assert "transcendental is" in compare(data, ["pair32", mean * 1.0001], None)
+
+    data.cool(data.path("pair32"))
+    data.warm(data.path("pair32"))
+    cached = data.cached(data.path("pair32"))
+    assert cached is None or cached >= 3 * MIB
 
 
 def test_files_made_for_a_case_go_with_it(tmp_path: Path) -> None:
@@ -317,6 +397,8 @@ def test_targets_are_judged_by_the_median_or_the_worst() -> None:
         9.0,
         False,
     )
+    slowest = Target("x", "a by the slowest", 1.0, "a", by=("a", "b", "c"), most=True)
+    assert stats.judge(slowest, rivals)["found"] == 0.5
     less = Target("x", "b less a", 3.0, "b", less="a", most=True)
     assert stats.judge(less, rivals)["found"] == 4.0
     missing = stats.judge(Target("x", "c", 1.0, "c"), rivals)
@@ -334,7 +416,8 @@ def test_every_target_looks_at_a_contestant_that_there_is() -> None:
             if isinstance(case, Case)
             else set(case.codes)
         )
-        named = {target.rival, target.by, target.less} - {""}
+        by = {target.by} if isinstance(target.by, str) else set(target.by)
+        named = ({target.rival, target.less} | by) - {""}
         assert named <= labels, target
 
 

@@ -23,7 +23,7 @@ FLOORS = (
     {"errors", "units", "grid", "walks", "batching", "chunking", "amplification"}
     | {"pages", "storage"},
     {"plan", "program", "regions", "validate", "estimate", "budget"}
-    | {"jit", "kernels", "leaves", "operations"},
+    | {"jit", "machine", "vectormath", "kernels", "leaves", "operations", "fusing"},
     {"runtime", "observe", "bar", "notebook", "held", "meter"},
     {"lazy"},
     {"backends"},
@@ -61,8 +61,8 @@ HOMES = {
     "ctypes": {"pages": "anywhere"},
     "mmap": {"pages": "anywhere"},
     "fcntl": {"pages": "anywhere"},
-    "numba": {"jit": "anywhere"},
-    "llvmlite": {"jit": "anywhere"},
+    "numba": {"jit": "anywhere", "machine": "anywhere", "vectormath": "anywhere"},
+    "llvmlite": {"jit": "anywhere", "machine": "anywhere", "vectormath": "anywhere"},
     "zarr": {"backends": "anywhere"},
     "dask": {"backends": "anywhere"},
     "h5py": {"storage": "lazily"},
@@ -80,6 +80,7 @@ MAY_LOAD = {
     "runtime": r"cloudpickle\.",
     "jit": r"pickle\.",
     "kernels.cache": r"pickle\.|marshal\.",
+    "fusing.source": r"exec",
 }
 
 MODULE_LINES = 350

@@ -25,6 +25,8 @@ class Settings:
     """Of the large array."""
     part: int = 1024 * MIB
     """Of the smaller one, of which little may stay in the page cache."""
+    pair: int = 1024 * MIB
+    """Of each of the two arrays of float64 of which expressions are fused."""
     memory: int = 256 * MIB
     """Our budget, where it is not what is looked at."""
     budgets: tuple[int, ...] = (64 * MIB, 256 * MIB, 1024 * MIB)
@@ -41,6 +43,7 @@ class Settings:
 QUICK = Settings(
     size=512 * MIB,
     part=256 * MIB,
+    pair=64 * MIB,
     memory=64 * MIB,
     budgets=(32 * MIB, 64 * MIB, 128 * MIB),
     blocks=10_000,
@@ -74,6 +77,8 @@ class Contestant:
     """Blocks that it works on, where time per block is looked at."""
     reads: str = ""
     """File that it reads, where that is not the case's."""
+    needs: str = ""
+    """Package without which it is left out: one that we do not install."""
     beside: str = ""
     """Whom its time is divided by, round by round."""
 
@@ -98,6 +103,8 @@ class Case:
     """Name of the file in `Data`; one of "work" or "part" is made for the case and removed."""
     cold: bool = False
     """Whether what it reads is dropped from the page cache before each run."""
+    warm: bool = False
+    """Whether what it reads is brought into the page cache before its turns."""
     writes: str = ""
     """"out" for a new array, "work" for a change in place; its elements are compared."""
     places: str = "source"
@@ -145,7 +152,8 @@ class Target:
     wanted: float
     rival: str
     key: str = "seconds"
-    by: str = ""
+    by: str | tuple[str, ...] = ""
+    """Of several, the slowest."""
     less: str = ""
     most: bool = False
     """Whether `wanted` is the most that is allowed, not the least."""

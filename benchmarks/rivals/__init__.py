@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "SMALL_BLOCK_BYTES", "Job", "Rival", "third_of"]
+__all__ = ["BLOCK_BYTES", "SMALL_BLOCK_BYTES", "Job", "PairRival", "Rival", "third_of"]
 
 BLOCK_BYTES = 16 << 20
 """Block of the loops and chunk of the Zarr arrays: the same for all who choose one."""
@@ -31,6 +34,8 @@ class Job:
     """A smaller ``.npy`` file, its rows of 4 KiB."""
     heavy: str
     """A small ``.npy`` file for work that only the processors limit."""
+    folder: str
+    """Folder of the folders of pairs, in each ``a.npy`` and ``b.npy``."""
     memory: int | None
     """Bytes; None: the default of whoever has one."""
     workers: int | None
@@ -58,6 +63,30 @@ class Rival:
 
     def close(self) -> None:
         """Let go of what was kept warm."""
+
+
+class PairRival(Rival):
+    """Base of those that work on pairs of arrays in threads; they answer with the pair's name.
+
+    Arrays are mapped once and kept: after the first run they pay for no page fault.
+    """
+
+    @cache  # noqa: B019
+    def whole(self, pair: str) -> tuple[np.ndarray, np.ndarray]:
+        """Both arrays as they are in the files."""
+        folder = Path(self.job.folder) / pair
+        a, b = (np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in "ab")
+        return a, b
+
+    def arrays(self, pair: str) -> tuple[np.ndarray, np.ndarray]:
+        """Both arrays; of the second one the columns that belong to those of the first."""
+        a, b = self.whole(pair)
+        return a, b[:, :: b.shape[1] // a.shape[1]]
+
+    def spans(self, rows: int) -> list[tuple[int, int]]:
+        """Rows from where to where, one for each worker."""
+        cuts = np.linspace(0, rows, (self.job.workers or 1) + 1).astype(int).tolist()
+        return list(pairwise(cuts))
 
 
 def third_of(rows: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -110,6 +110,34 @@ class Ours(Rival):
     def formula(self) -> float:
         x = oo.open(self.job.source)
         return float((np.sqrt(x * x + 1) * np.exp(-abs(x))).mean().compute(**self._options))
+
+    def _pair(self, pair: str) -> tuple[oo.Array, oo.Array]:
+        a, b = (oo.open(f"{self.job.folder}/{pair}/{name}.npy") for name in "ab")
+        return a, b[:, ::2] if pair == "wide" else b
+
+    def squares(self, pair: str) -> tuple[str, float]:
+        a, b = self._pair(pair)
+        return pair, float(((a - b) ** 2).sum().compute(**self._options))
+
+    def transcendental(self, pair: str) -> tuple[str, float]:
+        a, b = self._pair(pair)
+        made = (np.sqrt(a * a + b * b) * np.exp(-abs(a))).mean()
+        return pair, float(made.compute(**self._options))
+
+    def statistics(self, pair: str, names: list[str]) -> tuple[str, dict[str, float]]:
+        x, _ = self._pair(pair)
+        found = oo.compute(*(getattr(x, name)() for name in names), **self._options)
+        return pair, dict(zip(names, map(float, found), strict=True))
+
+    @cache  # noqa: B019
+    def _squares_kept(self, pair: str) -> oo.Array:
+        a, b = self._pair(pair)
+        return ((a - b) ** 2).sum()
+
+    def again(self, pair: str, anew: bool = False) -> tuple[str, float]:
+        if anew:
+            return self.squares(pair)
+        return pair, float(self._squares_kept(pair).compute(**self._options))
 
     def overhead(self, blocks: int) -> list[float]:
         x = oo.from_array(np.load(self.job.part, mmap_mode="r")[:blocks], chunks=(1, -1))

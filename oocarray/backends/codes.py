@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .. import jit
-from ..errors import KernelError
+from ..errors import DtypeError, KernelError
 from ..estimate import calls_of
+from ..fusing.lead import Code
+from ..fusing.operation import Fused
+from ..fusing.source import write_source
+from ..fusing.stream import compiled_drive, compiled_move
 from ..grid import Grid
+from ..leaves.loops import Recipe
+from ..leaves.rule import compiled_rule
 from ..operations.scalar import ScalarFunction
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
 from ..program import (
@@ -23,6 +29,7 @@ from ..program import (
     Input,
     Operand,
     Program,
+    Tile,
     applies_in,
     dtype_of,
     transformed,
@@ -30,9 +37,17 @@ from ..program import (
 from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
 
-__all__ = ["compile_plan", "needs_kernels"]
+__all__ = ["NotFused", "compile_plan", "needs_kernels"]
 
 _NOWHERE = FileKey(MEMORY, 0, 0, 0, 0)
+
+
+_LOOP = (jit.ScalarArg("int"),) * 8
+_loops: dict[str, jit.Compiled] = {}
+
+
+class NotFused(Exception):
+    """A loop that was generated cannot be compiled; NumPy can do without it."""
 
 
 def needs_kernels(plan: Plan) -> bool:
@@ -40,18 +55,21 @@ def needs_kernels(plan: Plan) -> bool:
     return any(
         any(isinstance(call.function, jit.Kernel) for call in calls_of(stage))
         or any(isinstance(write, Partials) for write in stage.writes)
-        or _maps_scalars(stage)
+        or _has_loops(stage)
         for stage in plan.stages
     )
 
 
-def _maps_scalars(stage: Stage) -> bool:
-    """Whether an operation of a stage calls a compiled function for each element."""
+def _has_loops(stage: Stage) -> bool:
+    """Whether operations of a stage are fused, or call a compiled function for each element."""
     values = [*getattr(stage.kernel, "values", ())]
     for call in calls_of(stage):
         values += [arg.node for arg in call.args if isinstance(arg, Operand)]
     operations = [node.operation for value in values for node in applies_in(value)]
-    return any(isinstance(one, ScalarFunction) and not one.interpreted for one in operations)
+    return any(
+        isinstance(one, Fused) or (isinstance(one, ScalarFunction) and not one.interpreted)
+        for one in operations
+    )
 
 
 def compile_plan(plan: Plan) -> Plan:
@@ -64,6 +82,8 @@ def compile_plan(plan: Plan) -> Plan:
     ------
     KernelError, DtypeError
         A kernel cannot be compiled for the arrays it gets.
+    NotFused
+        A loop made of operations cannot be compiled.
     """
     return replace(plan, stages=tuple(_compile_stage(stage) for stage in plan.stages))
 
@@ -77,19 +97,57 @@ def _compile_stage(stage: Stage) -> Stage:
         for value, write in zip(program.values, stage.writes, strict=True)
         if isinstance(write, Blocks) and _order(write.target, write.grid) != "C"
     }
-    values = transformed(program.values, _Compiler(stage, strided))
+    reduced: dict[int, list[Recipe]] = {}
+    for value, write in zip(program.values, stage.writes, strict=True):
+        if isinstance(write, Partials) and _fused(value) is not None:
+            reduced.setdefault(id(_fused(value)), []).append(write.reduction.plain)
+    values = transformed(program.values, _Compiler(stage, strided, reduced))
     codes = []
-    for write in stage.writes:
-        wanted = write.reduction.kernel() if isinstance(write, Partials) else None
+    for value, write in zip(values, stage.writes, strict=True):
+        alone = isinstance(write, Partials) and _fused(value) is None
+        wanted = write.reduction.kernel() if isinstance(write, Partials) and alone else None
         codes.append(None if wanted is None else jit.compile_kernel(*wanted))
     return replace(stage, kernel=Program(values, tuple(codes)))
 
 
-class _Compiler:
-    """Fills in the code of each kernel call of a program."""
+def _fused(value: Any) -> Fused | None:
+    operation = value.node.operation if isinstance(value, Tile) else None
+    return operation if isinstance(operation, Fused) else None
 
-    def __init__(self, stage: Stage, strided: set[int]) -> None:
-        self.stage, self.strided = stage, strided
+
+def _loop_code(operation: Fused, recipes: Sequence[Recipe]) -> Code:
+    """Compile the loop of a formula, and the rules of what is reduced of it."""
+    formula = operation.formula
+    try:
+        source = write_source(formula)
+        loop = None
+        if source.function is not None:
+            loop = _loops.get(source.text) if source.fixed else None
+            if loop is None:
+                loop = jit.compile_kernel(source.function, _LOOP)
+            if source.fixed:
+                _loops[source.text] = loop
+    except (KernelError, DtypeError) as error:
+        raise NotFused(str(error)) from error
+    return Code(
+        loop,
+        compiled_drive(),
+        compiled_move(),
+        tuple((recipe, compiled_rule(recipe)) for recipe in dict.fromkeys(recipes)),
+        (*formula.points, *(True,) * len(source.constants)),
+        tuple(dtype.itemsize for _, dtype in formula.outputs),
+        source.same,
+        source.constants,
+    )
+
+
+class _Compiler:
+    """Fills in the code of each kernel call of a program, and of each fused operation."""
+
+    def __init__(
+        self, stage: Stage, strided: set[int], reduced: Mapping[int, Sequence[Recipe]]
+    ) -> None:
+        self.stage, self.strided, self.reduced = stage, strided, reduced
 
     def __call__(self, node: Any, original: Any) -> Any:
         if isinstance(node, Call) and isinstance(node.function, jit.Kernel):
@@ -97,6 +155,9 @@ class _Compiler:
         if isinstance(node, Apply) and isinstance(node.operation, ScalarFunction):
             code = node.operation.compiled(node.dtypes, node.shapes, node.dtype)
             return replace(node, operation=code)
+        if isinstance(node, Apply) and isinstance(node.operation, Fused):
+            made = _loop_code(node.operation, self.reduced.get(id(node.operation), ()))
+            return replace(node, operation=replace(node.operation, code=made))
         return node
 
     def compiled(self, call: Call, strided: bool) -> Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..chunking import BLOCK_BYTES, LEAF_BYTES
 from ..estimate import kept_bytes, stage_bytes
+from ..lazy.fuse import LEAST_BYTES, fuse
 from ..lazy.graph import Root
 from ..lazy.lower import lower
 from ..lazy.split import split_blocks
@@ -29,7 +31,7 @@ from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Draft
 from ..storage.layout import Strided
 from ..units import format_bytes, format_count, format_seconds
-from .codes import compile_plan, needs_kernels
+from .codes import NotFused, compile_plan, needs_kernels
 from .learning import learn_dtypes
 from .measured import Measuring
 from .settling import Settling
@@ -80,7 +82,7 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
 def plan_of(
     roots: Sequence[Root], limits: Limits | None = None, options: Options | None = None
 ) -> Plan:
-    """Plan without running; learns the dtypes that it needs.
+    """Plan without running, operations fused; learns the dtypes that it needs.
 
     Parameters
     ----------
@@ -94,6 +96,18 @@ def plan_of(
         learn_dtypes(root.node, options)
     if limits is None:
         return lower(roots)
+    return _fused(_fitting(roots, limits, options), options)
+
+
+def _fused(plan: Plan, options: Options | None) -> Plan:
+    """One loop for what goes together; block functions that may fail are each called for itself."""
+    if options is None or options.fuse is False or options.on_error != "raise":
+        return plan
+    return fuse(plan, options.math, 0 if options.fuse else LEAST_BYTES)
+
+
+def _fitting(roots: Sequence[Root], limits: Limits, options: Options | None) -> Plan:
+    """Plan with units of work that fit the memory."""
     largest, workers = limits.tuning.unit, limits.workers
     unit = min(work_unit(limits.memory, workers, 1, largest), BLOCK_BYTES)
     plan = lower(roots, unit)
@@ -131,7 +145,11 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
             watch.check()
         enough = forecast(plan, limits, options.scheduler == "processes").workers
         with Lease(options.scheduler, limits.workers, needs_kernels(plan), enough) as pool:
-            plan = compile_plan(plan)
+            try:
+                plan = compile_plan(plan)
+            except NotFused as error:
+                _tell_not_fused(error)
+                plan = compile_plan(plan_of(roots, limits, replace(options, fuse=False)))
             opened = {_identity(draft.fd): draft.fd for draft in drafts}
             # Who watches shows it too, unless a bar is asked for.
             observers = default_observers(
@@ -151,6 +169,16 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
             draft.discard()
     _tell_end(plan, time.perf_counter() - began)
     return found
+
+
+def _tell_not_fused(error: NotFused) -> None:
+    words = str(error).splitlines()
+    warnings.warn(
+        "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
+        f"{words[0] if words else type(error.__cause__).__name__}",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def _note_writes(roots: Sequence[Root]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 import sys
@@ -14,6 +15,8 @@ __all__ = ["digest", "is_numba_type", "known_name", "put", "scalar", "trusted"]
 
 # What these hold is fixed by versions that are part of every key.
 _TRUSTED = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite"} - {"__main__"}
+# Of ours, what extends the compiler: it has no bytecode to digest, so its source is.
+_EXTENSIONS = ("oocarray.machine", "oocarray.vectormath.bits")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -72,9 +75,22 @@ def known_name(value: object) -> str | None:
             kind = type(owner)
             return f"{kind.__module__}.{value.__qualname__}" if trusted(kind.__module__) else None
     module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if not (isinstance(module, str) and isinstance(path, str) and trusted(module)):
+    if not (isinstance(module, str) and isinstance(path, str)):
+        return None
+    if not trusted(module) and module not in _EXTENSIONS:
         return None
     found: object = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)
-    return f"{module}.{path}" if found is value else None
+    if found is not value:
+        return None
+    return f"{module}.{path}{_version(module)}"
+
+
+@functools.cache
+def _version(module: str) -> str:
+    if module not in _EXTENSIONS:
+        return ""
+    source = getattr(sys.modules[module], "__file__", None) or ""
+    with open(source, "rb") as file:
+        return f" {digest(file.read())}"

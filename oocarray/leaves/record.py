@@ -107,6 +107,17 @@ class Reduction:
     def _loop(self) -> Loop | None:
         return None if self._recipe is None else self._recipe.loop(self.edges)
 
+    @property
+    def turned(self) -> bool:
+        """Whether elements are taken in the order of the array's transpose."""
+        return self.order == "F" and not (self.flat and self.kind.startswith("arg"))
+
+    @property
+    def plain(self) -> Recipe | None:
+        """The loop, where it takes the elements as they are; None where there is more to it."""
+        simple = self.cast is None and self._element.kind != "c" and self.edges is None
+        return self._recipe if simple and self._element.char not in "eg" else None
+
     def kernel(self) -> tuple[Callable[..., Any], tuple[ArgType, ...]] | None:
         """Return the function to compile and its argument types; None where NumPy does it."""
         how = self._recipe
@@ -151,8 +162,7 @@ class Reduction:
         if self.dtype.kind == "b" and block.size and block.view(np.uint8).max() > 1:
             # A file, or a view of other bytes, may hold what no bool should: True, as in NumPy.
             block = block.view(np.uint8) != 0
-        turned = self.order == "F" and not (self.flat and self.kind.startswith("arg"))
-        if not turned:
+        if not self.turned:
             return self._leaves(entry, block, cuts, origin, self.axes)
         last = block.ndim - 1
         axes = tuple(sorted(last - k for k in self.axes))
@@ -166,29 +176,58 @@ class Reduction:
         origin: tuple[int, ...],
         axes: tuple[int, ...],
     ) -> np.ndarray:
-        how = self._recipe
+        how, loop = self._recipe, self._loop
         if how is not None and entry is None:
             entry = how.function(False)
+        seen, prepare = (block, None) if how is None else self._as_work(block, how.work)
+
+        def numbers(run: Run) -> np.ndarray:
+            here = run.without_last() if self._paired else run
+            if how is None or loop is None:
+                pieces = [
+                    numpy_leaf(
+                        self.kind, block[here.leaf(k)], axes, self.skip, self.partial_dtype
+                    )
+                    for k in range(run.count)
+                ]
+                return np.stack(pieces)
+            assert entry is not None
+            form = form_of(seen[run.leaf(0)].shape, axes)
+            with np.errstate(all="ignore"):
+                return walk_run(entry, seen, run, form, loop, prepare)
+
+        return self.placed(cuts, origin, axes, numbers)
+
+    def placed(
+        self,
+        cuts: Cuts,
+        origin: tuple[int, ...],
+        axes: tuple[int, ...],
+        numbers: Callable[[Run], np.ndarray],
+    ) -> np.ndarray:
+        """Put together what a loop has made of each run of leaves.
+
+        Parameters
+        ----------
+        cuts, origin, axes
+            As of `leaves`, or of the transpose of an array that is `turned`.
+        numbers : callable
+            Called with a run; returns (L, A, B, F) numbers, as of `walk_run`.
+
+        Returns
+        -------
+        ndarray of `partial_dtype`
+        """
         shape = tuple(len(c) if k in axes else sum(c) for k, c in enumerate(cuts))
         out = np.empty(shape, self.partial_dtype)
-        seen, prepare = (block, None) if how is None else self._as_work(block, how.work)
-        loop = self._loop
+        how = self._recipe
         one = partial_dtype(self.kind, how.work, 0) if how and self._paired else self.partial_dtype
         for run in runs((*cuts, (2,)) if self._paired else cuts):
             here = run.without_last() if self._paired else run
-            extents: tuple[int, ...] = block[here.leaf(0)].shape
-            if how is None or loop is None:
-                pieces = [
-                    numpy_leaf(self.kind, block[here.leaf(k)], axes, self.skip, out.dtype)
-                    for k in range(run.count)
-                ]
-                found = np.stack(pieces)
-            else:
-                assert entry is not None
-                form = form_of(seen[run.leaf(0)].shape, axes)
-                with np.errstate(all="ignore"):
-                    numbers = walk_run(entry, seen, run, form, loop, prepare)
-                found = pack(self.kind, numbers, one)
+            extents = tuple(part.stop - part.start for part in here.leaf(0))
+            found = numbers(run)
+            if how is not None:
+                found = pack(self.kind, found, one)
             if self._paired:
                 found = _join(found.reshape(run.count, -1, 2), out.dtype)
             dims = tuple(1 if k in axes else n for k, n in enumerate(extents))

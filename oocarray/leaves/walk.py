@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Form", "Loop", "Run", "form_of", "runs", "walk_run"]
+__all__ = ["WIDTH", "Form", "Loop", "Run", "form_of", "runs", "steps_of", "walk_run"]
 
 Kernel = Callable[..., object]
 Prepare = Callable[[np.ndarray], np.ndarray]
@@ -147,7 +147,7 @@ def walk_run(
     out = np.empty((run.count, extents[0], extents[2], loop.fields), loop.out)
     # Rows of lanes 8 KiB apart would stall each other: stores are first told apart modulo 4096.
     state = np.empty((loop.depth, WIDTH + 40), loop.state)
-    steps = _steps(extents, loop)
+    steps = steps_of(extents, loop)
     buf = np.empty(steps[1] * extents[1] * extents[2], loop.work)
     place = _in_place(block, run, form, steps, loop.work) if prepare is None else None
     if place is not None:
@@ -170,7 +170,7 @@ def walk_run(
     return out
 
 
-def _steps(extents: tuple[int, int, int], loop: Loop) -> tuple[int, int, int]:
+def steps_of(extents: tuple[int, int, int], loop: Loop) -> tuple[int, int, int]:
     """Choose (k, T, W) of the kernel's walk: a function of extents and operation only."""
     _, reduced, inner = extents
     width = WIDTH if loop.depth <= 3 else WIDTH // 4

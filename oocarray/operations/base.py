@@ -74,6 +74,9 @@ class Operation:
     """Whether it pulls each argument once, and of it the region that is broadcast to its own: the
     arguments may then be made before, without going deep."""
 
+    views: ClassVar[bool] = False
+    """Whether it makes a view of what it pulls, if that lies in memory or on mapped pages."""
+
     apart: ClassVar[bool] = False
     """Whether the result is made in a pass of its own, block by block, and then kept: true where
     a part costs as much as the whole along `uncut` axes (sorting)."""
@@ -118,6 +121,10 @@ class Operation:
             `out`, or an array of ``args.dtype``; it may be a view of what was pulled.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def output_dtype(self, output: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Dtype of one of the results, where there are several; `dtype` is that of the first."""
+        return dtype
 
     def uncut(self, shapes: Sequence[Shape]) -> frozenset[int]:
         """Axes of the result along which it is best made in one piece."""

@@ -18,6 +18,8 @@ __all__ += ["spelled", "vindex_key"]
 class BasicIndex(Index):
     """NumPy's index of ints, slices, None and Ellipsis; see `basic_index`."""
 
+    views = True
+
 
 class PointIndex(Index):
     """NumPy's index with arrays of positions, or dask's; see `point_index`, `vindex_key`."""

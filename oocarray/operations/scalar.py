@@ -130,7 +130,7 @@ class ScalarFunction(Operation):
     def _inferred(self, dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
         """Compile the function for an array of what it returns, and make one without elements."""
         code = self._compile(_array, jit.ScalarArg("int"), dtypes, [(2,)] * len(dtypes))
-        empty = tuple(np.empty(0, self._native(part, dtypes)) for part in self.template)
+        empty = tuple(np.empty(0, self.native(part, dtypes)) for part in self.template)
         none: Block = jit.load(code)(0, empty)
         return np.dtype(none.dtype)
 
@@ -145,7 +145,7 @@ class ScalarFunction(Operation):
             0 if isinstance(part, Literal) or _single(shapes[part]) else -1
             for part in self.template
         ]
-        types = [jit.ArrayArg(self._native(part, dtypes), 1) for part in self.template]
+        types = [jit.ArrayArg(self.native(part, dtypes), 1) for part in self.template]
         scalar = jit.kernel(cast(Function, self.function))
         loop = form(jit.kernel(_PICKS[len(steps) - 1](scalar, *steps)))
         loop.__name__ = self.name  # errors tell the function by it
@@ -157,8 +157,8 @@ class ScalarFunction(Operation):
                 "@oocarray.elementwise(compile=False, dtype=...)"
             ) from error.__cause__
 
-    def _native(self, part: Any, dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
-        """Dtype in which the function gets a part of the template."""
+    def native(self, part: Any, dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
+        """Dtype in which the function gets a part of the template, for arguments of these dtypes."""
         if isinstance(part, Literal):
             others = [one.value.dtype for one in self.template if _strong(one)]
             return _dtype_among(part.value, [*dtypes, *others])
@@ -173,7 +173,7 @@ class ScalarFunction(Operation):
         An argument that has only one element is not repeated: the loop stands still on it.
         """
         for part in self.template:
-            dtype = self._native(part, args.dtypes)
+            dtype = self.native(part, args.dtypes)
             if isinstance(part, Literal):
                 yield np.array([part.value], dtype)
                 continue

@@ -32,6 +32,7 @@ class Transpose(Single):
     axes: tuple[int | None, ...]
     """For each axis of the result the argument's, counted from 0, or None."""
     name = "transpose"
+    views = True
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         shape = shapes[0]
@@ -271,6 +272,7 @@ class BroadcastTo(Single):
 
     target: Shape
     name = "broadcast_to"
+    views = True
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         shape = shapes[0]

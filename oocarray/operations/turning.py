@@ -149,6 +149,7 @@ class Flip(_Mapped):
 
     axes: tuple[int, ...]
     name = "flip"
+    views = True
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
         self._known(shapes[0], self.axes)

@@ -26,6 +26,7 @@ from .files import Files
 from .job import Job, Partial
 from .lending import Reader, Writer, whole_folios
 from .lenient import GuardedEvaluator, Lenient, guarded
+from .passes import passes_of
 from .retries import How
 
 __all__ = ["Engine", "Prepared"]
@@ -95,6 +96,8 @@ class Engine:
             self.program = guarded(program)
             self._evaluator = GuardedEvaluator(self.program, readers)
             self._one = Lenient(self).one  # type: ignore[method-assign]
+        self._passes = passes_of(self.stage, self.program)
+        self._together = {number for one in self._passes for number in one.numbers}
         self._entries = [None if code is None else jit.load(code) for code in program.codes]
 
     def array(self, strided: Strided) -> Block:
@@ -251,10 +254,13 @@ class Engine:
             changes = isinstance(values[0], Call) and values[0].form == "update"
             evaluator.value(values[0], coords, None if changes else self._updating)
             return
+        for one in self._passes:
+            partials += one.run(evaluator.tiles, self.stage.grid, coords, outs)
         for number, out in outs.items():
-            done[id(values[number])] = evaluator.value(values[number], coords, out)
+            if number not in self._together:
+                done[id(values[number])] = evaluator.value(values[number], coords, out)
         for number, write in enumerate(self.stage.writes):
-            if not isinstance(write, Partials):
+            if not isinstance(write, Partials) or number in self._together:
                 continue
             value = values[number]
             if id(value) not in done:

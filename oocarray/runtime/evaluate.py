@@ -72,7 +72,7 @@ class Evaluator:
         return set() if self._made is None else self._made.flags.found
 
     @property
-    def _tiles(self) -> Tiles:
+    def tiles(self) -> Tiles:
         if self._made is None:
             self._made = Tiles(self._shared, self._readers, self.value)
         return self._made
@@ -86,7 +86,7 @@ class Evaluator:
             out[...] = block
             return out
         if isinstance(node, Tile):
-            return self._tiles.make(node, node.grid.region(coords), out)
+            return self.tiles.make(node, node.grid.region(coords), out)
         call, pick = (node, 0) if isinstance(node, Call) else (node.call, node.output)
         key = id(call), coords
         if key in self._memo:
@@ -181,7 +181,7 @@ class Evaluator:
             )
         region = Gather(grid, axes).region(grid, coords, grid.shape)
         if isinstance(node, Tile):
-            return self._tiles.make(node, region, None)
+            return self.tiles.make(node, region, None)
         whole = np.empty([part.stop - part.start for part in region], dtype_of(node))
         for inner in itertools.product(*picks):
             place = tuple(

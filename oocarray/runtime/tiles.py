@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from ..fusing.operation import Fused
 from ..grid import Coords, Region, fastest_first
 from ..operations.base import PIECE, Arguments, extents
 from ..program import Apply, Call, Input, Pick, Program, Tile, applies_in, below, dtype_of
 from ..walks import cut, hit
 from .chains import Chain
 from .flags import Flags
+from .fusions import Fusions
 
 __all__ = ["Tiles", "divisible", "shared_nodes"]
 
@@ -59,6 +61,7 @@ class Tiles:
     ) -> None:
         self._shared, self._readers, self._block = shared, readers, block
         self.flags = Flags()
+        self.fusions = Fusions(self._made, self.flags)
         self._divisible: dict[int, bool] = {}
         self._pulls: dict[int, Arguments] = {}
         self._chains: dict[int, Chain] = {}
@@ -74,18 +77,28 @@ class Tiles:
         self.new_item()
         self._pulls.clear()
         self._chains.clear()
-        del self._block, self._readers
+        del self._block, self._readers, self.fusions
 
     def make(self, tile: Tile, region: Region, out: Block | None) -> Block:
         """Return a region of a tile; in `out`, if that is given."""
         if 0 in extents(region):
             return np.empty(extents(region), tile.node.dtype) if out is None else out
-        self._errstate = np.geterr()
-        with self.flags:
+        with self.complaining():
             return self._filled(tile, region, out)
+
+    def complaining(self) -> Flags:
+        """A context to make operations in: complaints are noted, but not those of functions."""
+        self._errstate = np.geterr()
+        return self.flags
 
     def _filled(self, tile: Tile, region: Region, out: Block | None) -> Block:
         node, shape = tile.node, extents(region)
+        if isinstance(node.operation, Fused):
+            outs: list[Block | None] = [None] * len(node.operation.formula.outputs)
+            outs[tile.output] = out
+            made = self.fusions.make(node, region, outs)[tile.output]
+            self._piece.clear()
+            return made
         known = self._divisible.get(id(tile))
         if known is None:
             known = self._divisible[id(tile)] = divisible(tile)
@@ -140,6 +153,8 @@ class Tiles:
             if chain is None:
                 chain = self._chains[id(node)] = Chain(node, self._made, self.flags.names)
             return chain.make(region, out)
+        if isinstance(node.operation, Fused):
+            return self.fusions.make(node, region, [out])[0]
         self.flags.names.append(node.operation.name)
         made = node.operation.make(region, self._arguments(node), out)
         self.flags.names.pop()

@@ -1,0 +1,324 @@
+"""Makes one loop of the operations of a stage, as many as go together; it compiles none.
+
+The rules, in the order they are tried:
+
+1. *together*: what a stage stores and reduces of arrays of one shape is made by one loop, which
+   reads its inputs once; reductions go together that have the same leaves.
+2. *tree*: operations of elements that lead to one another are one loop, as far as they have the
+   shape of the result, have words in `oocarray.fusing.words`, and are no more than `MOST`.
+3. *split*: at any other operation the tree ends; its result is an input of the loop.
+
+What is left is made by NumPy, piece by piece, as without fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..estimate import stage_bytes
+from ..fusing.formula import Formula, Step
+from ..fusing.operation import Fused
+from ..fusing.source import spelled
+from ..plan import Blocks, Partials, Plan, Scratch, Stage
+from ..program import (
+    Apply,
+    Call,
+    Input,
+    Operand,
+    Program,
+    Tile,
+    Value,
+    applies_in,
+    calls_in,
+    transformed,
+)
+
+__all__ = ["LEAST_BYTES", "MOST", "fuse"]
+
+MOST = 192
+"""Operations of one loop: the time to compile it grows with them."""
+_MOST_LOOPS = 8
+"""Loops of a stage; an expression that needs more is left to NumPy."""
+LEAST_BYTES = 8 << 20
+"""Bytes that a stage reads and writes below which it is not worth while to compile."""
+
+
+def fuse(plan: Plan, math: str = "vector", least: int = LEAST_BYTES) -> Plan:
+    """Fuse the operations of every stage that has enough to do.
+
+    Parameters
+    ----------
+    plan : Plan
+    math : {"vector", "libm"}
+        Whose elementary functions are used.
+    least : int
+        Bytes that a stage must read and write.
+
+    Returns
+    -------
+    Plan
+        Of the same stages, reads and writes.
+    """
+    stages = tuple(
+        _Stage(stage, math).fused() if sum(stage_bytes(stage)) >= least else stage
+        for stage in plan.stages
+    )
+    return replace(plan, stages=stages)
+
+
+class _Stage:
+    def __init__(self, stage: Stage, math: str) -> None:
+        self.stage, self.math = stage, math
+        self.known: dict[int, bool] = {}
+
+    def fused(self) -> Stage:
+        stage, program = self.stage, self.stage.kernel
+        if not isinstance(program, Program):
+            return stage
+        applies = {id(a): a for value in self._tops() for a in applies_in(value)}
+        if not applies and len(program.values) < 2:
+            return stage
+        values = list(program.values)
+        for group in self._groups():
+            for number, tile in zip(group, self._together(group), strict=True):
+                values[number] = tile
+        values = self._trees(values)
+        loops = {
+            id(a.operation)
+            for value in self._tops(values)
+            for a in applies_in(value)
+            if isinstance(a.operation, Fused)
+        }
+        if len(loops) > _MOST_LOOPS:
+            return stage
+        return replace(stage, kernel=replace(program, values=tuple(values)))
+
+    def _tops(self, values: Iterable[Value] | None = None) -> list[Any]:
+        """Everything that operations end in: what is written, and what users' functions take."""
+        values = self.stage.kernel.values if values is None else values
+        tops = list(values)
+        for call in calls_in(values):
+            tops += [arg.node for arg in call.args if isinstance(arg, Operand)]
+        return tops
+
+    # ---- together -------------------------------------------------------------------------------
+
+    def _groups(self) -> list[list[int]]:
+        """Numbers of writes whose values one loop can make."""
+        stage = self.stage
+        if stage.in_place:
+            return []
+        groups: dict[Any, list[int]] = {}
+        stores = []
+        for number, (value, write) in enumerate(zip(stage.kernel.values, stage.writes, strict=True)):
+            if not self._made_here(value):
+                continue
+            if isinstance(write, Partials):
+                reduction = write.reduction
+                if getattr(reduction, "plain", None) is None or _one(stage, value).kind not in "biuf":
+                    continue
+                key = write.leaves, reduction.axes, reduction.turned, _one(stage, value).char in "eg"
+                groups.setdefault(key, []).append(number)
+            elif isinstance(write, (Blocks, Scratch)) and write.grid == stage.grid:
+                if isinstance(value, Tile):
+                    stores.append(number)
+        found = list(groups.values())
+        if stores:
+            if found:
+                found[0] = [*found[0], *stores]
+            elif len(stores) > 1:
+                found.append(stores)
+        bare = [
+            group
+            for group in found
+            if len(group) > 1 or not isinstance(stage.kernel.values[group[0]], Input)
+        ]
+        return [group for group in bare if self._sensible(group)]
+
+    def _sensible(self, group: list[int]) -> bool:
+        values = [self.stage.kernel.values[number] for number in group]
+        return len({_shape(value, self.stage) for value in values}) == 1
+
+    def _made_here(self, value: Value) -> bool:
+        """Whether a value is an array of this stage's items: read, or made by spelled operations."""
+        if isinstance(value, Input):
+            return value.grid.shape == self.stage.grid.shape and _supported(_one(self.stage, value))
+        return (
+            isinstance(value, Tile)
+            and value.grid == self.stage.grid
+            and self._spelled(value.node)
+            and value.node.shape == value.grid.shape
+        )
+
+    def _together(self, group: list[int]) -> list[Tile]:
+        values = [self.stage.kernel.values[number] for number in group]
+        dtypes = [self._wanted(number) for number in group]
+        tops = [value.node if isinstance(value, Tile) else value for value in values]
+        grid = self.stage.grid
+        orders = [value.order for value in values if isinstance(value, Tile)]
+        node, places = self._loop(tops, dtypes, grid.shape)
+        return [Tile(node, grid, orders[0] if orders else "C", place) for place in places]
+
+    def _wanted(self, number: int) -> np.dtype[Any]:
+        """The dtype in which a write takes what it is given."""
+        write, value = self.stage.writes[number], self.stage.kernel.values[number]
+        if isinstance(write, Partials):
+            work: np.dtype[Any] = write.reduction.plain.work
+            return work
+        return _one(self.stage, value).newbyteorder("=")
+
+    # ---- trees ----------------------------------------------------------------------------------
+
+    def _trees(self, values: list[Value]) -> list[Value]:
+        """Fuse what ends in something that is not fused: values, users' functions, operations."""
+        roots: dict[int, Apply] = {}
+        fused: dict[int, Apply] = {}
+
+        def enter(node: Any) -> None:
+            if isinstance(node, Apply) and self._spelled(node):
+                roots.setdefault(id(node), node)
+
+        waiting = self._tops(values)
+        seen: set[int] = set()
+        while waiting:
+            top = waiting.pop()
+            for node in [top.node] if isinstance(top, Tile) else []:
+                enter(node)
+                waiting.append(node)
+            if not isinstance(top, Apply) or id(top) in seen:
+                continue
+            seen.add(id(top))
+            if id(top) in roots:
+                fused[id(top)], _ = self._loop([top], [top.dtype], top.shape)
+                args = fused[id(top)].args
+            else:
+                args = top.args
+            for arg in args:
+                if isinstance(arg, Apply):
+                    enter(arg)
+                    waiting.append(arg)
+        return list(
+            transformed(values, lambda copy, _: copy, lambda node: fused.get(id(node), node))
+        )
+
+    # ---- one loop -------------------------------------------------------------------------------
+
+    def _loop(
+        self, tops: list[Any], dtypes: list[np.dtype[Any]], shape: tuple[int, ...]
+    ) -> tuple[Apply, list[int]]:
+        """One operation for all that lead to some nodes; and which of its results is which."""
+        inner = self._inner(tops, shape)
+        order = [node for node in _arguments_first(tops) if id(node) in inner]
+        numbers: dict[int, int] = {}
+        inputs: list[Any] = []
+        for node in [*order, *tops]:
+            for arg in node.args if id(node) in inner else (node,):
+                if id(arg) not in inner and id(arg) not in numbers:
+                    numbers[id(arg)] = len(inputs)
+                    inputs.append(arg)
+        steps = []
+        for node in order:
+            args = tuple(numbers[id(arg)] for arg in node.args)
+            numbers[id(node)] = len(inputs) + len(steps)
+            steps.append(Step(node.operation, args, node.dtypes, node.dtype))
+        outputs = list(
+            dict.fromkeys(
+                (numbers[id(top)], dtype) for top, dtype in zip(tops, dtypes, strict=True)
+            )
+        )
+        told = [_told(node, self.stage, inner, order) for node in inputs]
+        formula = Formula(
+            tuple(dtype.newbyteorder("=") for _, dtype in told),
+            tuple(all(size == 1 for size in own) and own != shape for own, _ in told),
+            tuple(steps),
+            tuple(outputs),
+            self.math,
+        )
+        node = Apply(
+            Fused(formula),
+            tuple(inputs),
+            tuple(own for own, _ in told),
+            tuple(dtype for _, dtype in told),
+            shape,
+            outputs[0][1],
+        )
+        places = [
+            outputs.index((numbers[id(top)], dtype))
+            for top, dtype in zip(tops, dtypes, strict=True)
+        ]
+        return node, places
+
+    def _inner(self, tops: list[Any], shape: tuple[int, ...]) -> set[int]:
+        """Operations of one loop: those that lead to some nodes and have their shape, up to MOST."""
+        inner: dict[int, Apply] = {}
+        waiting = [top for top in tops if isinstance(top, Apply)]
+        while waiting and len(inner) < MOST:
+            node = waiting.pop(0)
+            if id(node) in inner or node.shape != shape or not self._spelled(node):
+                continue
+            inner[id(node)] = node
+            waiting += [arg for arg in node.args if isinstance(arg, Apply)]
+        return set(inner)
+
+    def _spelled(self, node: Any) -> bool:
+        if not isinstance(node, Apply) or isinstance(node.operation, Fused):
+            return False
+        known = self.known.get(id(node))
+        if known is None:
+            known = node.operation.pointwise and spelled(
+                Step(node.operation, (), node.dtypes, node.dtype), self.math
+            )
+            self.known[id(node)] = known
+        return known
+
+
+def _arguments_first(tops: list[Any]) -> list[Apply]:
+    """Operations that lead to some nodes, each after its arguments; a loop, as they may be many."""
+    found: dict[int, Apply] = {}
+    waiting: list[tuple[Any, bool]] = [(top, False) for top in reversed(tops)]
+    while waiting:
+        node, ready = waiting.pop()
+        if not isinstance(node, Apply) or id(node) in found:
+            continue
+        if ready:
+            found[id(node)] = node
+        else:
+            waiting.append((node, True))
+            waiting += [(arg, False) for arg in reversed(node.args)]
+    return list(found.values())
+
+
+def _told(
+    node: Any, stage: Stage, inner: set[int], order: list[Apply]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an input, as those say that take it."""
+    for user in order:
+        for k, arg in enumerate(user.args):
+            if arg is node:
+                return user.shapes[k], user.dtypes[k]
+    return _shape(node, stage), _one(stage, node)
+
+
+def _shape(value: Any, stage: Stage) -> tuple[int, ...]:
+    if isinstance(value, Apply):
+        return value.shape
+    return value.node.shape if isinstance(value, Tile) else tuple(value.grid.shape)
+
+
+def _one(stage: Stage, value: Any) -> np.dtype[Any]:
+    if isinstance(value, Input):
+        return stage.reads[value.access].source.dtype
+    if isinstance(value, Apply):
+        return value.dtype
+    if isinstance(value, Tile):
+        return value.node.dtype
+    call: Callable[..., Any] = value
+    return call.dtypes[0] if isinstance(value, Call) else value.call.dtypes[value.output]
+
+
+def _supported(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "biuf" and dtype.char not in "eg"

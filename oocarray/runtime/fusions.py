@@ -1,0 +1,228 @@
+"""Runs fused operations on the blocks of one process; it neither compiles nor plans.
+
+A region is made in one go where all it is made of lies in memory or on mapped pages; else it is
+made piece by piece, so that what is pulled for it stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..fusing.formula import step_by_step
+from ..fusing.lead import Code, Complaints, make_elements, reduce_leaves, short_lines
+from ..fusing.operation import Fused
+from ..grid import Region, fastest_first
+from ..leaves.walk import Run
+from ..operations.base import PIECE, Block, extents
+from ..operations.elementwise import Spread
+from ..operations.scalar import ScalarFunction
+from ..program import Apply, Call, Input, Pick
+from ..walks import cut
+from .flags import Flags
+
+__all__ = ["Fusions"]
+
+_KINDS = {"invalid": 1, "divide": 2, "over": 4, "under": 8}
+_LOOKS = 2
+"""So often a complaint of a kind that NumPy does not confirm is looked into."""
+
+
+class Fusions:
+    """Fused operations of a program.
+
+    Parameters
+    ----------
+    pull : callable
+        ``pull(node, region)`` makes a region of anything that is no fused operation.
+    flags : Flags
+        Notes what NumPy would have warned of.
+    """
+
+    def __init__(self, pull: Callable[[Any, Region], Block], flags: Flags) -> None:
+        self._pull, self._flags = pull, flags
+        self._complaints = Complaints()
+        self._looked = dict.fromkeys(_KINDS, 0)
+
+    def make(self, node: Apply, region: Region, outs: Sequence[Block | None]) -> list[Block]:
+        """Make a region of each result; in `outs`, where those are given."""
+        operation = node.operation
+        assert isinstance(operation, Fused)
+        shape = extents(region)
+        made = [
+            np.empty(shape, dtype) if out is None else out
+            for out, (_, dtype) in zip(outs, operation.formula.outputs, strict=True)
+        ]
+        whole = self._lies(node) and not short_lines(self._blocks(node, region), made)
+        fortran = made[0].flags.f_contiguous and not made[0].flags.c_contiguous
+        fastest = fastest_first(len(shape), "F" if fortran else "C")
+        for piece in [region] if whole else cut(region, PIECE, fastest):
+            here = _within(piece, region)
+            self._piece(operation, node, piece, [block[here] for block in made])
+        return made
+
+    def _piece(self, operation: Fused, node: Apply, region: Region, outs: list[Block]) -> None:
+        blocks = self._blocks(node, region)
+        dtypes = [dtype.newbyteorder("=") for _, dtype in operation.formula.outputs]
+        places = [
+            out if out.dtype == dtype and out.flags.aligned else np.empty(out.shape, dtype)
+            for out, dtype in zip(outs, dtypes, strict=True)
+        ]
+        if short_lines(blocks, places):
+            blocks = [np.ascontiguousarray(block) for block in blocks]
+        assert operation.code is not None
+        make_elements(operation.code, blocks, places, self._complaints)
+        for out, place in zip(outs, places, strict=True):
+            if out is not place:
+                out[...] = place
+        self._look(operation, blocks)
+
+    def reduce(
+        self,
+        node: Apply,
+        region: Region,
+        outs: Sequence[Block | None],
+        reductions: Sequence[tuple[int, Any]],
+        runs: Sequence[Run],
+        axes: tuple[int, ...],
+        turned: bool,
+    ) -> list[list[Block]]:
+        """Make a region and reduce it leaf by leaf; store of it what has a place in `outs`.
+
+        Parameters
+        ----------
+        node : Apply
+        region : tuple of slice
+        outs : sequence of ndarray or None
+        reductions : sequence of (int, Recipe)
+            Results of `node` that are reduced, and how.
+        runs : sequence of Run
+            The leaves of the region; of its transpose, where it is `turned`.
+        axes : tuple of int
+            The reduced axes, of the same.
+        turned : bool
+
+        Returns
+        -------
+        list of list of ndarray
+            For each run, and each reduction, its numbers.
+        """
+        operation = node.operation
+        assert isinstance(operation, Fused)
+        whole = self._lies(node)
+        blocks = self._blocks(node, region) if whole else []
+        if whole:
+            near = [*blocks, *(out for out in outs if out is not None)]
+            whole = not short_lines([block.T for block in near] if turned else near, [])
+        found = []
+        for run in runs:
+            if whole:
+                found.append(self._run(operation, blocks, outs, reductions, run, axes, turned))
+                continue
+            each = []
+            for number in range(run.count):
+                leaf = run.leaf(number)
+                own = leaf[::-1] if turned else leaf
+                piece = tuple(
+                    slice(base.start + part.start, base.start + part.stop)
+                    for base, part in zip(region, own, strict=True)
+                )
+                near = [np.ascontiguousarray(block) for block in self._blocks(node, piece)]
+                there = [None if out is None else out[own] for out in outs]
+                one = Run(tuple(slice(0, part.stop - part.start) for part in leaf), 0, 1, ())
+                each.append(self._run(operation, near, there, reductions, one, axes, turned))
+            found.append([np.concatenate(parts) for parts in zip(*each, strict=True)])
+        return found
+
+    def _run(
+        self,
+        operation: Fused,
+        blocks: list[Block],
+        outs: Sequence[Block | None],
+        reductions: Sequence[tuple[int, Any]],
+        run: Run,
+        axes: tuple[int, ...],
+        turned: bool,
+    ) -> list[Block]:
+        code = operation.code
+        assert code is not None
+        arrays = [block.T for block in blocks] if turned else blocks
+        places = [None if out is None else out.T if turned else out for out in outs]
+        how = run.leaf(0), run.axis, run.count, axes
+        with np.errstate(all="ignore"):
+            found = reduce_leaves(code, arrays, places, reductions, *how, self._complaints)
+            if found is None:
+                found = self._one_by_one(code, arrays, places, reductions, how)
+        self._look(operation, [block[run.region] for block in arrays])
+        return found
+
+    def _one_by_one(
+        self, code: Code, arrays: Any, places: Any, reductions: Any, how: Any
+    ) -> list[Block]:
+        found = []
+        for one in reductions:
+            each = reduce_leaves(code, arrays, places, [one], *how, self._complaints)
+            assert each is not None
+            found += each
+            places = [None] * len(places)
+        return found
+
+    def _blocks(self, node: Apply, region: Region) -> list[Block]:
+        """What a region is made of: native, of its extents."""
+        shape = extents(region)
+        found = []
+        for arg, own in zip(node.args, node.shapes, strict=True):
+            block = np.asarray(self._pull(arg, Spread(own).regions(region)[0]))
+            if not block.dtype.isnative:
+                block = block.astype(block.dtype.newbyteorder("="))
+            found.append(np.broadcast_to(block, shape))
+        return found
+
+    def _lies(self, node: Apply) -> bool:
+        """Whether all that a region is made of is there, and need not be made first."""
+        return all(
+            _there(arg) and dtype.isnative
+            for arg, dtype in zip(node.args, node.dtypes, strict=True)
+        )
+
+    def _look(self, operation: Fused, blocks: Sequence[Block]) -> None:
+        """Where the floating point unit has complained, see what NumPy says of the same."""
+        word = int(self._complaints.word[0])
+        if not word:
+            return
+        self._complaints.word[0] = 0
+        modes = np.geterr()
+        kinds = [
+            kind
+            for kind, bit in _KINDS.items()
+            if word & bit and modes[kind] != "ignore" and self._looked[kind] < _LOOKS  # type: ignore[literal-required]
+        ]
+        steps = operation.formula.steps
+        if not kinds or any(isinstance(step.operation, ScalarFunction) for step in steps):
+            return
+        for kind in kinds:
+            self._looked[kind] += 1
+        shape = blocks[0].shape
+        for piece in cut(tuple(slice(0, size) for size in shape), PIECE):
+            step_by_step(
+                operation.formula,
+                [block[piece] for block in blocks],
+                extents(piece),
+                self._flags.names,
+            )
+
+
+def _there(arg: Any) -> bool:
+    if isinstance(arg, (Input, Call, Pick)):
+        return True
+    if not isinstance(arg, Apply):
+        return False
+    return arg.operation.views and isinstance(arg.args[0], Input)
+
+
+def _within(region: Region, whole: Region) -> Region:
+    return tuple(
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, whole, strict=True)
+    )
