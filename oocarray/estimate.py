@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .fusing.operation import Fused
 from .grid import Grid, Region
 from .leaves.tree import tree_bytes
 from .operations.base import PIECE, extents
@@ -28,7 +29,7 @@ from .plan import (
     Via,
     Whole,
 )
-from .program import ALL, Call, Input, Operand, Pick, Tile, applies_in, calls_in, dtype_of
+from .program import ALL, Apply, Call, Input, Operand, Pick, Tile, applies_in, calls_in, dtype_of
 from .storage.layout import Strided
 from .walks import some
 
@@ -204,6 +205,9 @@ def _temporary(stage: Stage) -> int:
         # A block that is reduced is made as a whole, unless it was made to be stored.
         if isinstance(value, Tile) and isinstance(write, Partials) and id(value) not in stored:
             stored.add(id(value))
+            if isinstance(value.node.operation, Fused):
+                total += _leaf_bytes(value, write)
+                continue
             total += math.prod(stage.grid.max_block_shape) * value.node.dtype.itemsize
     for call in calls_of(stage):
         block = math.prod(call.grid.max_block_shape)
@@ -217,6 +221,13 @@ def _temporary(stage: Stage) -> int:
         if isinstance(write, Blocks) and not write.target.dtype.isnative:
             total += math.prod(write.grid.max_block_shape) * write.target.dtype.itemsize
     return total
+
+
+def _leaf_bytes(tile: Tile, write: Partials) -> int:
+    """What a fused operation pulls to make one leaf, beside pages and blocks that are there."""
+    leaf = math.prod(write.leaves.max_block_shape)
+    pulled = zip(tile.node.args, tile.node.dtypes, strict=True)
+    return sum(leaf * dtype.itemsize for arg, dtype in pulled if isinstance(arg, Apply))
 
 
 def _tiles_of(stage: Stage) -> list[Tile]:

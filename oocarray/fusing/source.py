@@ -6,7 +6,7 @@ the loop as inputs of one element, so that another number needs no other code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from .. import jit
+from ..errors import DtypeError
 from ..operations.elementwise import Elementwise, Literal
 from ..operations.scalar import ScalarFunction
 from .formula import Formula, Step
-from .word_casts import cast_template
-from .words import Word, loop_of, word
+from .words import Word, cast, loop_of, word
 
 __all__ = ["Source", "spelled", "write_source"]
 
@@ -50,8 +50,22 @@ def spelled(step: Step, math: str) -> bool:
         return False
     operation = step.operation
     if isinstance(operation, ScalarFunction):
-        return not operation.interpreted and operation.function is not None
-    return isinstance(operation, Elementwise) and _worded(step, math) is not None
+        if operation.interpreted or operation.function is None:
+            return False
+        wanted = [operation.native(part, step.dtypes) for part in operation.template]
+        return _casts(operation.template, step.dtypes, wanted)
+    if not isinstance(operation, Elementwise):
+        return False
+    found = _worded(step, math)
+    return found is not None and _casts(operation.template, step.dtypes, found[1])
+
+
+def _casts(template: Sequence[Any], dtypes: Sequence[np.dtype[Any]], wanted: Sequence[Any]) -> bool:
+    """Whether every operand has a conversion to what is wanted of it."""
+    return all(
+        isinstance(part, Literal) or cast(dtypes[part].newbyteorder("="), dtype) is not None
+        for part, dtype in zip(template, wanted, strict=False)
+    )
 
 
 def _worded(step: Step, math: str) -> tuple[Word, tuple[np.dtype[Any], ...]] | None:
@@ -214,15 +228,12 @@ class _Writer:
     def _cast(self, text: str, source: np.dtype[Any], wanted: np.dtype[Any]) -> str:
         if source == wanted.newbyteorder("="):
             return text
-        if source.kind == "f" and wanted.kind in "iu":
-            found = cast_template(source, wanted.newbyteorder("="))
-            if found is not None:
-                template, needs = found
-                self.scope.update(needs)
-                return f"{self._type(wanted)}({template.format(text)})"
-        if wanted.kind == "b":
-            return f"({text} != 0)"
-        return f"{self._type(wanted)}({text})"
+        found = cast(source, wanted.newbyteorder("="))
+        if found is None:
+            raise DtypeError(f"no word for the conversion of {source} to {wanted}")
+        self.scope.update(found.needs)
+        filled = found.template.format(text)
+        return f"({filled})" if wanted.kind == "b" else f"{self._type(wanted)}({filled})"
 
     def _load(self, name: str, dtype: np.dtype[Any], index: str) -> str:
         if dtype.kind == "b":

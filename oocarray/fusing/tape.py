@@ -199,6 +199,8 @@ class _Writer:
         self.chosen: list[Ints] = []
         self.pointers: list[Ints] = []
         self.fills = 0
+        self.sources: dict[int, tuple[int, int]] = {}
+        """Where reductions find each thing of the slab: a base, and bytes from there."""
 
     # ---- nothing is reduced ---------------------------------------------------------------------
 
@@ -235,9 +237,10 @@ class _Writer:
     ) -> None:
         names = self.names
         turn = what == TURN
+        base, start = self.sources[one.made]
         self._row(
-            (0, what, 0, 0, reduced, inner, count, 0 if turn else one.k, number * one.size),
-            (names.rules + q, 0, names.states + q, names.buffers + one.made, 0, 0, 0)
+            (0, what, 0, start, reduced, inner, count, 0 if turn else one.k, number * one.size),
+            (names.rules + q, 0, names.states + q, base, 0, 0, 0)
             + (names.turned + q if turn else 0, names.results + q),
         )
 
@@ -298,13 +301,14 @@ class _Writer:
 
     def _take(self, q: int, one: Taken, first: int, rows: int, n: int) -> None:
         names, k = self.names, one.k
-        chosen = (names.rules + q, 0, names.states + q, names.buffers + one.made, 0, 0, 0, 0, 0)
+        base, start = self.sources[one.made]
+        chosen = (names.rules + q, 0, names.states + q, base, 0, 0, 0, 0, 0)
         whole, spread = rows // k, int(k > 1)
         if whole:
-            self._row((0, TAKE, 0, 0, whole, k * n, first, k, spread), chosen)
+            self._row((0, TAKE, 0, start, whole, k * n, first, k, spread), chosen)
         rest = rows - whole * k
         if rest:
-            offset = whole * k * n * self.spec.made[one.made].item
+            offset = start + whole * k * n * self.spec.made[one.made].item
             self._row((0, TAKE, 0, offset, 1, rest * n, first + whole * k, k, spread), chosen)
 
     # ---- slabs and lines ------------------------------------------------------------------------
@@ -358,8 +362,14 @@ class _Writer:
             table[:, given + j] = (
                 offsets[:, given + made.stored] if direct else before * made.item
             )
+            self.sources[j] = names.buffers + j, 0
             if made.same >= 0:
                 k = made.same
+                plain = last[k] == made.item and not spec.given[k].copied
+                if plain and count == 1 and made.stored < 0:
+                    # Reductions take it from where it is.
+                    self.sources[j] = 1 + k, int(offsets[0, k])
+                    continue
                 copied = spec.given[k].copied or last[k] != made.item
                 source = (names.copies + k, 0, made.item) if copied else (1 + k, offsets[:, k], last[k])
                 if direct:
@@ -382,6 +392,8 @@ class _Writer:
             self.pointers.append(self._pointed(table, last))
             self.fills += count
         pieces += after
+        if not pieces:
+            return
         rows = np.stack([rows for rows, _ in pieces], 1).reshape(-1, CELLS)
         self.rows.append(rows)
         self.chosen.append(np.stack([chosen for _, chosen in pieces], 1).reshape(-1, CELLS))

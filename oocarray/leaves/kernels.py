@@ -258,7 +258,26 @@ def extreme(greater: bool, skip: bool) -> tuple[Function, Function]:
 
     def update(state, src, start, rows, stride, m, first, step, spread):  # type: ignore[no-untyped-def]
         best = state[0]
-        for r in range(rows):
+        # Four rows for each store: a store that is made only where something has changed, which
+        # the compiler makes of this, is dear.
+        for r in range(rows // 4):
+            p = start + r * 4 * stride
+            u = src[p : p + m]
+            v = src[p + stride : p + stride + m]
+            w = src[p + 2 * stride : p + 2 * stride + m]
+            z = src[p + 3 * stride : p + 3 * stride + m]
+            for j in range(m):
+                y = best[j]
+                x = u[j]
+                y = x if ((x > y) if greater else (x < y)) | ((y != y) if skip else (x != x)) else y
+                x = v[j]
+                y = x if ((x > y) if greater else (x < y)) | ((y != y) if skip else (x != x)) else y
+                x = w[j]
+                y = x if ((x > y) if greater else (x < y)) | ((y != y) if skip else (x != x)) else y
+                x = z[j]
+                y = x if ((x > y) if greater else (x < y)) | ((y != y) if skip else (x != x)) else y
+                best[j] = y
+        for r in range(rows // 4 * 4, rows):
             row = src[start + r * stride : start + r * stride + m]
             for j in range(m):
                 x = row[j]

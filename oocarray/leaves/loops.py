@@ -89,7 +89,7 @@ def recipe(kind: str, dtype: np.dtype, skip: bool, uniform: bool, edges: str = "
     if kind == "scaled":
         return Recipe("float_prod", (skip,), work, f8, (1, 0), lanes=64)
     if kind == "moments":
-        return Recipe("moments", (skip,), work, f8, (0, 0, 0, 0), extra=4, lanes=256)
+        return Recipe("moments", (skip,), work, f8, (0, 0, 0, 0), extra=4, lanes=64)
     if kind in ("int_sum", "int_prod"):
         return Recipe("whole", (kind[4:],), signed, i8, (int(kind == "int_prod"),))
     if kind in ("count", "any", "all"):

@@ -14,7 +14,7 @@ __all__ = ["histogram_walk", "moments"]
 
 Function = Callable[..., Any]
 
-VAR_ROWS = 32  # rows per lane between two mergings: 64 KiB, so that the second pass reads L2
+VAR_ROWS = 128  # rows per lane between two mergings, which divide: 64 KiB, read from L2 thrice
 
 
 def moments(skip: bool) -> tuple[Function, Function]:
@@ -41,7 +41,21 @@ def moments(skip: bool) -> tuple[Function, Function]:
             if skip:
                 for j in range(m):
                     count[j] = 0.0
-            for r in range(tile, end):
+            # Four rows at a time, each element added in its turn: fewer loads and stores of lanes.
+            fours = 0 if skip else (end - tile) // 4
+            for r in range(fours):
+                p = start + (tile + 4 * r) * stride
+                u = src[p : p + m]
+                v = src[p + stride : p + stride + m]
+                w = src[p + 2 * stride : p + 2 * stride + m]
+                z = src[p + 3 * stride : p + 3 * stride + m]
+                for j in range(m):
+                    g = guess[j]
+                    a = one[j] + (np.float64(u[j]) - g)
+                    a += np.float64(v[j]) - g
+                    a += np.float64(w[j]) - g
+                    one[j] = a + (np.float64(z[j]) - g)
+            for r in range(tile + 4 * fours, end):
                 row = src[start + r * stride : start + r * stride + m]
                 for j in range(m):
                     x = np.float64(row[j])
@@ -53,7 +67,21 @@ def moments(skip: bool) -> tuple[Function, Function]:
             for j in range(m):
                 guess[j] += one[j] / max(count[j], 1.0)
                 one[j] = 0.0
-            for r in range(tile, end):
+            for r in range(fours):
+                p = start + (tile + 4 * r) * stride
+                u = src[p : p + m]
+                v = src[p + stride : p + stride + m]
+                w = src[p + 2 * stride : p + 2 * stride + m]
+                z = src[p + 3 * stride : p + 3 * stride + m]
+                for j in range(m):
+                    g = guess[j]
+                    d = np.float64(u[j]) - g
+                    e = np.float64(v[j]) - g
+                    f = np.float64(w[j]) - g
+                    h = np.float64(z[j]) - g
+                    one[j] = (((one[j] + d) + e) + f) + h
+                    two[j] = (((two[j] + d * d) + e * e) + f * f) + h * h
+            for r in range(tile + 4 * fours, end):
                 row = src[start + r * stride : start + r * stride + m]
                 for j in range(m):
                     d = np.float64(row[j]) - guess[j]
