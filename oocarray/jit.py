@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import pickle
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from oocarray.kernels.decorator import Kernel, kernel, kernel_options
 from oocarray.kernels.key import Options, take_snapshot
 from oocarray.kernels.names import digest
 from oocarray.kernels.words import check_parameters, explain
+from oocarray.linking import PAYLOAD, link, native_address, pack
 
 __all__ = [
     "ArgType",
@@ -56,8 +56,6 @@ _CONFIG = (  # numba's settings that change the code it makes
     "CAPTURED_ERRORS",
     "DEBUGINFO_DEFAULT",
 )
-_PAYLOAD = 2  # what is packed, and how; counted up when it changes
-_DEFERRED = ".numba.unresolved$"  # numba's mark on functions called before they are compiled
 _lock = threading.RLock()
 _compiled: dict[str, Compiled] = {}
 _entries: dict[str, Entry] = {}
@@ -152,7 +150,9 @@ def load(compiled: Compiled) -> Entry:
         with _lock:
             entry = _entries.get(compiled.key)
             if entry is None:
-                entry = _entries[compiled.key] = _link(compiled)
+                preload()
+                entry = link(compiled.payload, compiled.name, compiled.key)
+                _entries[compiled.key] = entry
     return entry
 
 
@@ -168,14 +168,8 @@ def address(compiled: Compiled) -> int:
     """
     found = _addresses.get(compiled.key)
     if found is None:
-        from numba.core.registry import cpu_target
-
         load(compiled)
-        symbol = pickle.loads(compiled.payload)[-1]
-        engine = cpu_target.target_context.codegen()._engine
-        found = _addresses[compiled.key] = int(engine.get_function_address(symbol))
-        if not found:
-            raise AssertionError(f"no {symbol} in the code of {compiled.name}")
+        found = _addresses[compiled.key] = native_address(compiled.payload)
     return found
 
 
@@ -227,7 +221,7 @@ def _versions() -> str:
 
     machine = cpu_target.target_context.codegen().magic_tuple()
     versions = (sys.version, np.__version__, numba.__version__, llvmlite.__version__)
-    return repr((versions, machine, _PAYLOAD))
+    return repr((versions, machine, PAYLOAD))
 
 
 def _target() -> str:
@@ -284,7 +278,7 @@ def _compile(root: Any, args: tuple[ArgType, ...], key: str) -> bytes:
             f"kernel {name!r} uses an address that is valid in this process only "
             "(a ctypes pointer or a large global array); pass arrays as arguments"
         )
-    payload = _pack(result)
+    payload = pack(result)
     _entries[key] = result.entry_point
     _kept.append(root)
     return payload
@@ -302,68 +296,6 @@ def _number_symbols() -> None:
     if _numbered_by != os.getpid():
         FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(7), "little") << 8)
         _numbered_by = os.getpid()
-
-
-def _pack(result: Any) -> bytes:
-    from numba.core import serialize
-
-    dumps: Any = serialize.dumps
-    library, _, (code, _) = result.library.serialize_using_object_code()
-    environments = [(result.fndesc.env_name, list(result.environment.consts))]
-    environments += [
-        (other.env_name, list(other.consts))
-        for other in result._find_referenced_environments()
-        if other.env_name != result.fndesc.env_name
-    ]
-    symbol = result.fndesc.llvm_cpython_wrapper_name
-    own = result.library._final_module
-    deferred = [gv.name for gv in own.global_variables if gv.name.startswith(_DEFERRED)]
-    native = result.fndesc.mangled_name
-    return cast(bytes, dumps((library, code, symbol, environments, deferred, native)))
-
-
-def _link(compiled: Compiled) -> Entry:
-    """Give object code to the linker and make its entry point callable."""
-    from importlib import import_module
-
-    import llvmlite.binding as llvm
-    from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.environment import Environment
-    from numba.core.registry import cpu_target
-
-    preload()
-    name, code, symbol, environments, deferred, _ = pickle.loads(compiled.payload)
-    codegen = cpu_target.target_context.codegen()
-    slots = {unresolved: np.zeros(1, np.uintp) for unresolved in deferred}
-    with global_compiler_lock:
-        for unresolved, slot in slots.items():  # recursive calls go through a pointer in memory
-            llvm.add_symbol(unresolved, slot.ctypes.data)
-        # The second part would let other functions inline this one; an empty module will do.
-        empty = llvm.parse_assembly(str(codegen._create_empty_module(name))).as_bitcode()
-        library = codegen.unserialize_library((name, "object", (code, empty)))
-        pointer = codegen._engine.get_function_address(symbol)
-        if not pointer:
-            raise AssertionError(f"no {symbol} in the code of {compiled.name}, key {compiled.key}")
-        for unresolved, slot in slots.items():
-            slot[0] = codegen._engine.get_function_address(unresolved.removeprefix(_DEFERRED))
-        made = []
-        for env_name, constants in environments:
-            environment = Environment(globals())
-            environment.consts[:] = constants
-            environment.env_name = env_name
-            codegen.set_env(env_name, environment)
-            made.append(environment)
-    _kept.append((library, made, slots))
-    make: Any = import_module("numba._dynfunc").make_function
-    entry = make(
-        sys.modules[__name__],
-        compiled.name,
-        f"kernel {compiled.name!r}",
-        pointer,
-        made[0],
-        (library,),
-    )
-    return cast(Entry, entry)
 
 
 def _renew_lock() -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.core import cgutils as _cgutils
+from numba.core import types
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import register_jitable
+from numba.np.numpy_support import carray
 
 __all__ = [
     "array_at",
-    "call_fill",
-    "call_rule",
+    "call",
     "clear_complaints",
     "complaints",
     "copy",
@@ -26,6 +27,10 @@ __all__ = [
     "put",
     "store",
 ]
+
+# Known to the compiler of kernels only: whoever checks the types of Python is told nothing.
+cgutils: Any = _cgutils
+intrinsic: Any = _intrinsic
 
 # What a fused loop reads and what it writes never overlap (see `oocarray.fusing.stream`): told to
 # the compiler, it needs no comparisons of addresses, of which it makes a limited number only.
@@ -135,17 +140,18 @@ def _void_pointer(typingctx, address):  # type: ignore[no-untyped-def]
     return types.voidptr(address), codegen
 
 
-@numba.extending.register_jitable
+@register_jitable
 def array_at(address, shape, dtype):  # type: ignore[no-untyped-def]
     """The memory at an address as an array in C order."""
-    return numba.carray(_void_pointer(address), shape, dtype)
+    return carray(_void_pointer(address), shape, dtype)
 
 
-def _call(count: int) -> Any:
-    """A call of compiled code that takes `count` integers and returns one."""
+@intrinsic
+def call(typingctx, address, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
+    """Call compiled code that takes eight integers and returns one."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        kinds = [types.int64] * count
+        kinds = [types.int64] * 8
         form = context.call_conv.get_function_type(types.int64, kinds)
         function = builder.inttoptr(args[0], form.as_pointer())
         _, found = context.call_conv.call_function(
@@ -153,19 +159,7 @@ def _call(count: int) -> Any:
         )
         return found
 
-    return codegen
-
-
-@intrinsic
-def call_fill(typingctx, address, table, count):  # type: ignore[no-untyped-def]
-    """Call a generated loop; see `oocarray.fusing.source`."""
-    return types.int64(types.int64, types.int64, types.int64), _call(2)
-
-
-@intrinsic
-def call_rule(typingctx, address, what, state, data, rows, lanes, first, step, spread):  # type: ignore[no-untyped-def]
-    """Call the rule of a reduction; see `oocarray.leaves.rule`."""
-    return types.int64(*(types.int64,) * 9), _call(8)
+    return types.int64(*(types.int64,) * 9), codegen
 
 
 def _is_x86() -> bool:
@@ -222,4 +216,3 @@ def _control(builder: Any, name: str, place: Any) -> None:
     form = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, form, f"llvm.x86.sse.{name}")
     builder.call(function, [builder.bitcast(place, byte)])
-

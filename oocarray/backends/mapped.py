@@ -12,15 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..chunking import BLOCK_BYTES, LEAF_BYTES
-from ..estimate import kept_bytes, stage_bytes
-from ..lazy.fuse import LEAST_BYTES, fuse
+from ..estimate import stage_bytes
 from ..lazy.graph import Root
-from ..lazy.lower import lower
-from ..lazy.split import split_blocks
 from ..lazy.written import note_write
 from ..observe import default_observers
-from ..pages.residency import work_unit
 from ..plan import Options, Plan
 from ..runtime.interrupts import ends_by_sigterm
 from ..runtime.leaving import drop_of
@@ -32,8 +27,8 @@ from ..storage.draft import Draft
 from ..storage.layout import Strided
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
-from .learning import learn_dtypes
 from .measured import Measuring
+from .planning import plan_of
 from .settling import Settling
 from .tuned import tuned
 from .watching import watched
@@ -77,47 +72,6 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
         stop=None if watch is None else watch.stop,
         tuning=tuned(roots) if options.tuning is None else options.tuning,
     )
-
-
-def plan_of(
-    roots: Sequence[Root], limits: Limits | None = None, options: Options | None = None
-) -> Plan:
-    """Plan without running, operations fused; learns the dtypes that it needs.
-
-    Parameters
-    ----------
-    roots : sequence of Root
-    limits : Limits, optional
-        Blocks of elementwise functions that are too large for them are cut finer.
-    options : Options, optional
-        For what must be computed to learn a dtype.
-    """
-    for root in roots:
-        learn_dtypes(root.node, options)
-    if limits is None:
-        return lower(roots)
-    return _fused(_fitting(roots, limits, options), options)
-
-
-def _fused(plan: Plan, options: Options | None) -> Plan:
-    """One loop for what goes together; block functions that may fail are each called for itself."""
-    if options is None or options.fuse is False or options.on_error != "raise":
-        return plan
-    return fuse(plan, options.math, 0 if options.fuse else LEAST_BYTES)
-
-
-def _fitting(roots: Sequence[Root], limits: Limits, options: Options | None) -> Plan:
-    """Plan with units of work that fit the memory."""
-    largest, workers = limits.tuning.unit, limits.workers
-    unit = min(work_unit(limits.memory, workers, 1, largest), BLOCK_BYTES)
-    plan = lower(roots, unit)
-    kept = kept_bytes(plan, options is None or options.scheduler == "processes")
-    # A few partial results shall not halve the units, which are powers of two.
-    room = limits.memory if 64 * kept < limits.memory else max(limits.memory - kept, 0)
-    finer = min(work_unit(room, workers, 1, largest), BLOCK_BYTES)
-    # Room for each worker's block and the next one, which is brought in meanwhile.
-    cut = split_blocks(roots, plan, max(room // (2 * workers), LEAF_BYTES))
-    return plan if cut is roots and finer == unit else lower(cut, finer)
 
 
 @ends_by_sigterm

@@ -1,1 +1,1 @@
-"""Expressions as one loop each: what is fused, how it is written down, how it is led over memory."""
+"""Expressions as one loop each: how it is written down, and led over memory; it plans nothing."""

@@ -6,7 +6,7 @@ concern of it, nor who lent the arrays.
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,11 @@ from .. import jit
 from ..leaves.loops import Recipe
 from ..leaves.rule import state_of
 from ..leaves.stats import VAR_ROWS
-from ..leaves.walk import Form, form_of, steps_of
-from .tape import Given, Made, Spec, Taken, Tape, collapsed, write_tape
+from ..leaves.walk import Form, Run, form_of, steps_of
+from .spec import Given, Made, Spec, Taken, collapsed
+from .tape import Tape, write_tape
 
-__all__ = ["Code", "Complaints", "make_elements", "reduce_leaves", "short_lines"]
+__all__ = ["Code", "Way", "short_lines", "way_of_elements", "way_of_leaves"]
 
 Block = np.ndarray[Any, Any]
 _APART = 64 + 4096
@@ -49,47 +50,86 @@ _SHORT = 32
 """Elements of a line below which it pays to copy what is not contiguous first."""
 
 
-class Complaints:
-    """What the floating point unit complained of, in bits: invalid, divide, overflow, underflow."""
+@dataclass(eq=False)
+class Way:
+    """How a loop is led over arrays that lie in one way; used by one thread at a time.
 
-    def __init__(self) -> None:
-        self.word = np.zeros(1, np.int64)
+    It may be used again for other arrays of the same extents, strides and alignment.
+    """
+
+    code: Code
+    tape: Tape
+    spec: Spec
+    offsets: tuple[int, ...]
+    """Bytes from the beginning of each array to where the first leaf begins."""
+    recipes: tuple[Recipe, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """Of the numbers of each reduction."""
+
+    def __post_init__(self) -> None:
+        tape, spec, code = self.tape, self.spec, self.code
+        sizes = [tape.slab * one.item for one in spec.made]
+        sizes += [tape.slab * one.item for one in spec.given]
+        turned = [tape.slab * spec.made[one.made].item for one in spec.taken]
+        sizes += turned if spec.gathered else [0 for _ in turned]
+        self._room, places = _buffers(sizes)
+        second = len(spec.made) + len(spec.given)
+        self._states = [state_of(recipe) for recipe in self.recipes]
+        rules = dict(code.rules)
+        self._rows, self._pointers = np.empty_like(tape.rows), np.empty_like(tape.pointers)
+        self.complaints = np.zeros(1, np.int64)
+        arrays, results = len(self.offsets), len(self.recipes)
+        self._bases = np.array(
+            [
+                *(0, *self.offsets, *places[:second], *map(_address, self._states)),
+                *(0 for _ in range(results)),
+                *places[second:],
+                0 if code.loop is None else jit.address(code.loop),
+                jit.address(code.move),
+                *(jit.address(rules[recipe]) for recipe in self.recipes),
+                _address(self._pointers),
+                _address(self.complaints),
+            ],
+            np.int64,
+        )
+        self._at = slice(1, 1 + arrays)
+        self._to = slice(1 + arrays + second + results, 1 + arrays + second + 2 * results)
+        self._constants = [_address(one) for one in code.constants]
+        self._drive = jit.load(code.drive)
+
+    def go(self, arrays: Sequence[Block], outs: Sequence[Block | None]) -> list[Block]:
+        """Make the elements of all leaves, and return the numbers of the reductions."""
+        results = [
+            np.empty(shape, recipe.loop(None).out)
+            for shape, recipe in zip(self.shapes, self.recipes, strict=True)
+        ]
+        bases = self._bases.copy()
+        bases[self._at] += [
+            *map(_address, arrays),
+            *self._constants,
+            *(_address(out) for out in outs if out is not None),
+        ]
+        bases[self._to] = [_address(result) for result in results]
+        tape = self.tape
+        np.add(tape.pointers, bases[tape.pointed], out=self._pointers)
+        np.add(tape.rows, bases[tape.chosen], out=self._rows)
+        self._drive(_address(self._rows), len(self._rows))
+        return results
 
 
-class _Workspace(threading.local):
-    """Buffers of a thread, used over and over; never two loops at a time."""
-
-    def __init__(self) -> None:
-        self.room = np.empty(0, np.uint8)
-        self.states: dict[Recipe, list[Block]] = {}
-
-    def take(self, sizes: Sequence[int]) -> list[int]:
-        """Addresses of so many bytes each."""
-        whole = sum(-(-size // 64) * 64 + _APART for size in sizes) + 64
-        if self.room.size < whole:
-            self.room = np.empty(whole, np.uint8)
-        at = _address(self.room) // 64 * 64 + 64
-        found = []
-        for size in sizes:
-            found.append(at)
-            at += -(-size // 64) * 64 + 64 + (0 if size < 4096 else 192)
-        return found
-
-    def state(self, recipe: Recipe, number: int) -> Block:
-        """The lanes of reduction `number` of those with the same recipe."""
-        known = self.states.setdefault(recipe, [])
-        while len(known) <= number:
-            known.append(state_of(recipe))
-        return known[number]
+def _buffers(sizes: Sequence[int]) -> tuple[Block, list[int]]:
+    """Memory for some buffers, and where each of them begins."""
+    room = np.empty(sum(-(-size // 64) * 64 + _APART for size in sizes) + 64, np.uint8)
+    at = _address(room) // 64 * 64 + 64
+    found = []
+    for size in sizes:
+        found.append(at)
+        at += -(-size // 64) * 64 + _APART
+    return room, found
 
 
-_workspace = _Workspace()
-
-
-def make_elements(
-    code: Code, arrays: Sequence[Block], outs: Sequence[Block | None], complaints: Complaints
-) -> None:
-    """Make all elements of a region, each in its place.
+def way_of_elements(code: Code, arrays: Sequence[Block], outs: Sequence[Block | None]) -> Way:
+    """Find the way to make all elements of a region, each in its place.
 
     Parameters
     ----------
@@ -98,90 +138,73 @@ def make_elements(
         The inputs, of the dtypes that the code was made for and native, of the region's extents.
     outs : sequence of ndarray
         One for each thing that is made, of its dtype, native and aligned.
-    complaints : Complaints
     """
     (shape,) = {out.shape for out in outs if out is not None}
     places = [out for out in outs if out is not None]
-    arrays = [*arrays, *(np.broadcast_to(one, shape) for one in code.constants)]
-    if places[0].flags.f_contiguous and not places[0].flags.c_contiguous:
-        arrays, places = [one.T for one in arrays], [one.T for one in places]
-        shape = shape[::-1]
+    every = [*arrays, *(np.broadcast_to(one, shape) for one in code.constants), *places]
     axes = tuple(range(len(shape)))
-    every = [*arrays, *places]
+    if places[0].flags.f_contiguous and not places[0].flags.c_contiguous:
+        axes = axes[::-1]
     extents, steps = _along(shape, every, axes)
-    stored = iter(range(len(places)))
     spec = Spec(
         leaves=1,
         leaf_steps=(0,) * len(every),
         extents=((), extents, ()),
         steps=((), steps, ()),
-        given=_given(code, arrays),
-        made=tuple(
-            Made(item, -1 if out is None else next(stored), same, _overlaps(out, arrays))
-            for item, same, out in zip(code.items, code.same, outs, strict=True)
-        ),
+        given=_given(code, every),
+        made=_made(code, outs, every[: len(every) - len(places)]),
     )
     tape = write_tape(spec)
     assert tape is not None
-    _run(code, tape, spec, [_address(one) for one in every], [], complaints)
+    return Way(code, tape, spec, (0,) * len(every))
 
 
-def reduce_leaves(
+def way_of_leaves(
     code: Code,
     arrays: Sequence[Block],
     outs: Sequence[Block | None],
     reductions: Sequence[tuple[int, Recipe]],
-    leaf: tuple[slice, ...],
-    axis: int,
-    count: int,
+    run: Run,
     axes: tuple[int, ...],
-    complaints: Complaints,
-) -> list[Block] | None:
-    """Make the elements of a run of equal leaves and reduce them, each leaf by itself.
+) -> Way | None:
+    """Find the way to make the elements of equal leaves and reduce them, each leaf by itself.
 
     Parameters
     ----------
     code : Code
     arrays, outs
-        As of `make_elements`; of the whole region that the leaf is a part of.
+        As of `way_of_elements`; of the whole region that the leaves are a part of.
     reductions : sequence of (int, Recipe)
         Which of the things that are made is reduced, and how.
-    leaf : tuple of slice
-        The first leaf.
-    axis, count : int
-        So many leaves lie beside one another along this axis.
+    run : Run
+        The leaves.
     axes : tuple of int
         The reduced axes.
-    complaints : Complaints
 
     Returns
     -------
-    list of ndarray or None
-        For each reduction its (L, A, B, F) numbers, as of `oocarray.leaves.walk.walk_run`; None
-        where the reductions do not go together.
+    Way or None
+        Its numbers are (L, A, B, F), as of `oocarray.leaves.walk.walk_run`; None where the
+        reductions do not go together.
     """
+    leaf = run.leaf(0)
     shape = tuple(part.stop - part.start for part in leaf)
     form = form_of(shape, axes)
     loops = [recipe.loop(None) for _, recipe in reductions]
     ways = [steps_of(form.extents, loop) for loop in loops]
-    whole = outs[0].shape if outs and outs[0] is not None else arrays[0].shape
-    arrays = [*arrays, *(np.broadcast_to(one, whole) for one in code.constants)]
     places = [out for out in outs if out is not None]
-    every = [*arrays, *places]
+    whole = (places or arrays)[0].shape
+    every = [*arrays, *(np.broadcast_to(one, whole) for one in code.constants), *places]
     groups = [_along(shape, every, group) for group in form.groups]
-    stored = iter(range(len(places)))
     spec = Spec(
-        leaves=count,
+        leaves=run.count,
         leaf_steps=tuple(
-            one.strides[axis] * shape[axis] if count > 1 else 0 for one in every
+            one.strides[run.axis] * shape[run.axis] if run.count > 1 else 0 for one in every
         ),
         extents=tuple(extents for extents, _ in groups),  # type: ignore[arg-type]
         steps=tuple(steps for _, steps in groups),  # type: ignore[arg-type]
-        given=_given(code, arrays),
-        made=tuple(
-            Made(item, -1 if out is None else next(stored), same)
-            for item, same, out in zip(code.items, code.same, outs, strict=True)
-        ),
+        given=_given(code, every),
+        made=_made(code, outs, ()),
         taken=tuple(
             Taken(made, k, _unit(recipe), loop.fields * loop.out.itemsize)
             for (made, recipe), loop, (k, _, _) in zip(reductions, loops, ways, strict=True)
@@ -192,17 +215,13 @@ def reduce_leaves(
     tape = write_tape(spec)
     if tape is None:
         return None
-    results = [
-        np.empty((count, form.extents[0], form.extents[2], loop.fields), loop.out)
-        for loop in loops
-    ]
-    starts = [
-        _address(one) + sum(part.start * step for part, step in zip(leaf, one.strides, strict=True))
+    offsets = tuple(
+        sum(part.start * step for part, step in zip(leaf, one.strides, strict=True))
         for one in every
-    ]
-    taken = list(zip([recipe for _, recipe in reductions], results, strict=True))
-    _run(code, tape, spec, starts, taken, complaints)
-    return results
+    )
+    a, _, b = form.extents
+    shapes = tuple((run.count, a, b, loop.fields) for loop in loops)
+    return Way(code, tape, spec, offsets, tuple(recipe for _, recipe in reductions), shapes)
 
 
 def short_lines(arrays: Sequence[Block], outs: Sequence[Block]) -> bool:
@@ -213,44 +232,6 @@ def short_lines(arrays: Sequence[Block], outs: Sequence[Block]) -> bool:
     axes = range(len(shape))[:: -1 if fortran else 1]
     extents, _ = _along(shape, every, axes)
     return len(extents) > 1 and extents[-1] < _SHORT
-
-
-def _run(
-    code: Code,
-    tape: Tape,
-    spec: Spec,
-    starts: Sequence[int],
-    taken: Sequence[tuple[Recipe, Block]],
-    complaints: Complaints,
-) -> None:
-    sizes = [tape.slab * one.item for one in spec.made]
-    sizes += [tape.slab * one.item for one in spec.given]
-    sizes += [tape.slab * spec.made[one.made].item if spec.gathered else 0 for one in spec.taken]
-    room = _workspace.take(sizes)
-    first, second = len(spec.made), len(spec.made) + len(spec.given)
-    used: dict[Recipe, int] = {}
-    states = []
-    for recipe, _ in taken:
-        number = used[recipe] = used.get(recipe, -1) + 1
-        states.append(_address(_workspace.state(recipe, number)))
-    rules = dict(code.rules)
-    pointers = np.empty_like(tape.pointers)
-    bases = np.array(
-        [
-            *(0, *starts, *room[:first], *room[first:second], *states),
-            *(_address(result) for _, result in taken),
-            *room[second:],
-            0 if code.loop is None else jit.address(code.loop),
-            jit.address(code.move),
-            *(jit.address(rules[recipe]) for recipe, _ in taken),
-            _address(pointers),
-            _address(complaints.word),
-        ],
-        np.int64,
-    )
-    np.add(tape.pointers, bases[tape.pointed], out=pointers)
-    rows = tape.rows + bases[tape.chosen]
-    jit.load(code.drive)(_address(rows), len(rows))
 
 
 def _along(
@@ -265,12 +246,21 @@ def _along(
 def _given(code: Code, arrays: Sequence[Block]) -> tuple[Given, ...]:
     return tuple(
         Given(one.itemsize, point, not point and not one.flags.aligned)
-        for one, point in zip(arrays, code.points, strict=True)
+        for one, point in zip(arrays, code.points, strict=False)
     )
 
 
-def _overlaps(out: Block | None, arrays: Sequence[Block]) -> bool:
-    return out is not None and any(np.may_share_memory(out, one) for one in arrays)
+def _made(code: Code, outs: Sequence[Block | None], arrays: Sequence[Block]) -> tuple[Made, ...]:
+    stored = itertools.count()
+    return tuple(
+        Made(
+            item,
+            -1 if out is None else next(stored),
+            same,
+            out is not None and any(np.may_share_memory(out, one) for one in arrays),
+        )
+        for item, same, out in zip(code.items, code.same, outs, strict=True)
+    )
 
 
 def _width(form: Form, ways: Sequence[tuple[int, int, int]]) -> int:

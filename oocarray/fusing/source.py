@@ -23,7 +23,9 @@ from .words import Word, cast, loop_of, word
 __all__ = ["Source", "spelled", "write_source"]
 
 _KINDS = "biuf"
-_SHORT = {np.dtype(code): code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")}
+_SHORT = {
+    np.dtype(code): code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
+}
 _CONSTANT = 1 << 16
 
 
@@ -73,7 +75,9 @@ def _worded(step: Step, math: str) -> tuple[Word, tuple[np.dtype[Any], ...]] | N
     assert isinstance(operation, Elementwise)
     native = tuple(dtype.newbyteorder("=") for dtype in step.dtypes)
     try:
-        return _word(operation.function, operation.template, operation.kwargs, native, step.dtype, math)
+        return _word(
+            operation.function, operation.template, operation.kwargs, native, step.dtype, math
+        )
     except TypeError:  # what is passed cannot be hashed
         return None
 
@@ -149,7 +153,8 @@ class _Writer:
             self._scalar(number, step, step.operation)
             return
         found = _worded(step, self.formula.math)
-        assert found is not None and isinstance(step.operation, Elementwise)
+        assert found is not None
+        assert isinstance(step.operation, Elementwise)
         one, loop = found
         operands = []
         for at, part in enumerate(step.operation.template):
@@ -187,7 +192,10 @@ class _Writer:
 
     def _scalar(self, number: int, step: Step, operation: ScalarFunction) -> None:
         self.fixed = self.exact = False
-        name = next((k for k, v in self.scope.items() if getattr(v, "py_func", None) is operation.function), "")
+        name = next(
+            (k for k, v in self.scope.items() if getattr(v, "py_func", None) is operation.function),
+            "",
+        )
         if not name:
             name = f"user_{operation.name}" if operation.name.isidentifier() else f"user_{number}"
             while name in self.scope:
@@ -210,7 +218,11 @@ class _Writer:
 
     def _constant(self, value: Any, dtype: np.dtype[Any]) -> str:
         with np.errstate(all="ignore"):
-            made = np.array([value]).astype(dtype) if not isinstance(value, int) else np.array([value], dtype)
+            made = (
+                np.array([value]).astype(dtype)
+                if not isinstance(value, int)
+                else np.array([value], dtype)
+            )
         key = made.dtype.str, made.tobytes()
         for at, known in enumerate(self.constants):
             if (known.dtype.str, known.tobytes()) == key:
@@ -253,7 +265,8 @@ class _Writer:
             if k not in self.used:
                 continue
             one = formula.points[k]
-            lines.append(f"    a{k} = get(table, {k})  # {dtype.newbyteorder('=')}{', one for all' if one else ''}")
+            more = ", one for all" if one else ""
+            lines.append(f"    a{k} = get(table, {k})  # {dtype.newbyteorder('=')}{more}")
             loads.append((one, f"v{k} = {self._load(f'a{k}', dtype, '0' if one else 'i')}"))
         for at, made in enumerate(self.constants):
             lines.append(f"    c{at} = {self._load(f'get(table, {given + at})', made.dtype, '0')}")

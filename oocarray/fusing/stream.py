@@ -7,6 +7,7 @@ What the calls are, and in which order, is decided by `oocarray.fusing.tape`; he
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,12 @@ CELLS = 9
 """Integers in a row of a tape."""
 
 
+def _machine() -> Any:
+    from oocarray import machine
+
+    return machine
+
+
 @cache
 def compiled_drive() -> Compiled:
     """The loop: it takes the address of a tape, and how many rows it has.
@@ -27,12 +34,13 @@ def compiled_drive() -> Compiled:
     >>> compiled_drive().name
     'drive'
     """
-    from oocarray.machine import call_rule, get
+    machine = _machine()
+    call, get = machine.call, machine.get
 
     def drive(tape, rows):  # type: ignore[no-untyped-def]
         for number in range(rows):
             at = tape + number * (8 * CELLS)
-            call_rule(
+            call(
                 get(at, 0),
                 get(at, 1),
                 get(at, 2),
@@ -57,7 +65,8 @@ def compiled_move() -> Compiled:
     >>> compiled_move().name
     'move'
     """
-    from oocarray.machine import copy, pick
+    machine = _machine()
+    copy, pick = machine.copy, machine.pick
 
     i8, i4, i2, i1 = np.int64, np.int32, np.int16, np.int8
 

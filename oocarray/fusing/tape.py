@@ -9,17 +9,17 @@ addresses are added for each block.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..leaves.rule import BEGIN, EACH, END, TAKE, TURN
+from .spec import Names, Spec, Taken, collapsed
 from .stream import CELLS
 
-__all__ = ["Given", "Made", "Spec", "Taken", "Tape", "collapsed", "write_tape"]
+__all__ = ["Tape", "write_tape"]
 
 SLAB_BYTES = 16 << 10
 """Of each thing that is made at once: two such and their inputs fit a first-level cache."""
@@ -27,65 +27,6 @@ _MOST = 1 << 16
 """Elements of a slab, where reductions ask for more than that."""
 
 Ints = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """An input: the bytes of an element, and how it is read."""
-
-    item: int
-    point: bool = False
-    """One element for all."""
-    copied: bool = False
-    """Not aligned, so that it must be copied first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """Something that is made, and where it goes."""
-
-    item: int
-    stored: int = -1
-    """Number of the array, counted after the inputs, that it is stored to."""
-    same: int = -1
-    """Number of the input that it is equal to."""
-    staged: bool = False
-    """It must lie in a buffer, even if nothing reduces it: the place overlaps an input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A reduction: what it takes, and how."""
-
-    made: int
-    k: int
-    """Reduced rows side by side in its lanes."""
-    unit: int
-    """So many rows of lanes must be given to it together."""
-    size: int
-    """Bytes of the numbers of one result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """Everything a tape depends on.
-
-    Steps are in bytes: for each array (inputs, then what is stored to) one for each axis.
-    """
-
-    leaves: int
-    leaf_steps: tuple[int, ...]
-    extents: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-    """Of the axes A (kept), R (reduced) and B (kept): B the fastest."""
-    steps: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
-    """For A, R and B, for each of their axes, the step of each array."""
-    given: tuple[Given, ...]
-    made: tuple[Made, ...]
-    taken: tuple[Taken, ...] = ()
-    gathered: int = 0
-    """So many results are reduced side by side, because each is made of few elements."""
-    width: int = 0
-    """So many of B at once; 0: all."""
 
 
 @dataclass(eq=False)
@@ -103,63 +44,6 @@ class Tape:
     pointed: Ints
     slab: int
     """Elements that buffers must hold."""
-
-
-@dataclass(eq=False)
-class _Names:
-    """Numbers of bases."""
-
-    spec: Spec
-    arrays: int = field(init=False)
-    buffers: int = field(init=False)
-    copies: int = field(init=False)
-    states: int = field(init=False)
-    results: int = field(init=False)
-    turned: int = field(init=False)
-    fill: int = field(init=False)
-    move: int = field(init=False)
-    rules: int = field(init=False)
-    pointers: int = field(init=False)
-    status: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        spec = self.spec
-        count = len(spec.taken)
-        self.arrays = 1
-        self.buffers = 1 + len(spec.leaf_steps)
-        self.copies = self.buffers + len(spec.made)
-        self.states = self.copies + len(spec.given)
-        self.results = self.states + count
-        self.turned = self.results + count
-        self.fill = self.turned + count
-        self.move = self.fill + 1
-        self.rules = self.move + 1
-        self.pointers = self.rules + count
-        self.status = self.pointers + 1
-
-
-def collapsed(
-    extents: Sequence[int], steps: Sequence[Sequence[int]]
-) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-    """Join neighbouring axes that are one axis for every array; leave out those of one element.
-
-    Examples
-    --------
-    >>> collapsed((3, 1, 4), [(32, 0), (9, 9), (8, 0)])
-    ((12,), ((8, 0),))
-    """
-    sizes: list[int] = []
-    found: list[tuple[int, ...]] = []
-    for extent, step in zip(extents, steps, strict=True):
-        if extent == 1:
-            continue
-        if sizes and all(a == b * extent for a, b in zip(found[-1], step, strict=True)):
-            sizes[-1] *= extent
-            found[-1] = tuple(step)
-        else:
-            sizes.append(extent)
-            found.append(tuple(step))
-    return tuple(sizes), tuple(found)
 
 
 @lru_cache(maxsize=256)
@@ -191,13 +75,21 @@ def write_tape(spec: Spec) -> Tape | None:
     return _Writer(spec, min(rows, reduced) * lanes).apart(rows)
 
 
+class _Place(NamedTuple):
+    """Where elements of lines are: a base, bytes from there, and from one to the next."""
+
+    base: int
+    at: Any
+    step: int
+
+
 class _Writer:
     def __init__(self, spec: Spec, slab: int) -> None:
-        self.spec, self.slab, self.names = spec, slab, _Names(spec)
+        self.spec, self.slab, self.names = spec, slab, Names(spec)
         self.arrays = len(spec.leaf_steps)
         self.rows: list[Ints] = []
         self.chosen: list[Ints] = []
-        self.pointers: list[Ints] = []
+        self.pointers: list[tuple[Ints, Ints]] = []
         self.fills = 0
         self.sources: dict[int, tuple[int, int]] = {}
         """Where reductions find each thing of the slab: a base, and bytes from there."""
@@ -240,8 +132,10 @@ class _Writer:
         base, start = self.sources[one.made]
         self._row(
             (0, what, 0, start, reduced, inner, count, 0 if turn else one.k, number * one.size),
-            (names.rules + q, 0, names.states + q, base, 0, 0, 0)
-            + (names.turned + q if turn else 0, names.results + q),
+            (
+                *(names.rules + q, 0, names.states + q, base, 0, 0, 0),
+                *(names.turned + q if turn else 0, names.results + q),
+            ),
         )
 
     # ---- a stream for each result, or some side by side -----------------------------------------
@@ -346,83 +240,81 @@ class _Writer:
         offsets, before, counts, last = lines
         offsets = offsets + start
         given, count = len(spec.given), len(counts)
-        item = np.array([one.item for one in spec.given], np.int64)
         table = np.zeros((count, given + len(spec.made)), np.int64)
         table[:, :given] = offsets[:, :given]
         pieces = []
         for k, one in enumerate(spec.given):
-            if one.point or (last[k] == one.item and not one.copied):
-                continue
-            table[:, k] = 0
-            pieces.append(self._moves(names.copies + k, 0, item[k], 1 + k, offsets[:, k], last[k], counts, item[k]))
-        computed = any(one.same < 0 for one in spec.made)
+            if not self._direct_input(k, last):
+                table[:, k] = 0
+                to, of = (
+                    _Place(names.copies + k, 0, one.item),
+                    _Place(1 + k, offsets[:, k], last[k]),
+                )
+                pieces.append(self._moves(to, of, counts, one.item))
         after = []
         for j, made in enumerate(spec.made):
-            direct = self.direct(j, last)
-            table[:, given + j] = (
-                offsets[:, given + made.stored] if direct else before * made.item
-            )
+            at = given + made.stored
+            out = _Place(1 + at, offsets[:, at], int(last[at]))
+            buffer = _Place(names.buffers + j, before * made.item, made.item)
+            direct = self._direct(j, last)
+            table[:, given + j] = offsets[:, at] if direct else before * made.item
             self.sources[j] = names.buffers + j, 0
             if made.same >= 0:
                 k = made.same
-                plain = last[k] == made.item and not spec.given[k].copied
-                if plain and count == 1 and made.stored < 0:
+                if self._direct_input(k, last) and count == 1 and made.stored < 0:
                     # Reductions take it from where it is.
                     self.sources[j] = 1 + k, int(offsets[0, k])
                     continue
-                copied = spec.given[k].copied or last[k] != made.item
-                source = (names.copies + k, 0, made.item) if copied else (1 + k, offsets[:, k], last[k])
-                if direct:
-                    to = (1 + given + made.stored, offsets[:, given + made.stored], last[given + made.stored])
-                else:
-                    to = (names.buffers + j, before * made.item, made.item)
-                after.append(self._moves(*to, *source, counts, made.item))
+                of = _Place(1 + k, offsets[:, k], last[k])
+                if not self._direct_input(k, last):
+                    of = _Place(names.copies + k, 0, made.item)
+                after.append(self._moves(out if direct else buffer, of, counts, made.item))
             if made.stored >= 0 and not direct:
-                row = given + made.stored
-                after.append(
-                    self._moves(1 + row, offsets[:, row], last[row], names.buffers + j, before * made.item, made.item, counts, made.item)
-                )
-        if computed:
-            fill = np.zeros((count, CELLS), np.int64)
-            chosen = np.zeros((count, CELLS), np.int64)
-            chosen[:, 0], chosen[:, 1], chosen[:, 3] = names.fill, names.pointers, names.status
-            fill[:, 1] = (self.fills + np.arange(count)) * table.shape[1] * 8
-            fill[:, 2] = counts
-            pieces.append((fill, chosen))
-            self.pointers.append(self._pointed(table, last))
-            self.fills += count
+                after.append(self._moves(out, buffer, counts, made.item))
+        if any(one.same < 0 for one in spec.made):
+            pieces.append(self._made(table, counts, last))
         pieces += after
-        if not pieces:
-            return
-        rows = np.stack([rows for rows, _ in pieces], 1).reshape(-1, CELLS)
-        self.rows.append(rows)
-        self.chosen.append(np.stack([chosen for _, chosen in pieces], 1).reshape(-1, CELLS))
+        if pieces:
+            self.rows.append(np.stack([rows for rows, _ in pieces], 1).reshape(-1, CELLS))
+            self.chosen.append(np.stack([chosen for _, chosen in pieces], 1).reshape(-1, CELLS))
 
-    def direct(self, j: int, last: Ints) -> bool:
+    def _made(self, table: Ints, counts: Ints, last: Ints) -> tuple[Ints, Ints]:
+        """Calls of the generated loop, each with a row of pointers."""
+        spec, names, count = self.spec, self.names, len(counts)
+        fill = np.zeros((count, CELLS), np.int64)
+        chosen = np.zeros((count, CELLS), np.int64)
+        chosen[:, 0], chosen[:, 1], chosen[:, 3] = names.fill, names.pointers, names.status
+        fill[:, 1] = (self.fills + np.arange(count)) * table.shape[1] * 8
+        fill[:, 2] = counts
+        self.fills += count
+        bases = [
+            1 + k if self._direct_input(k, last) else names.copies + k
+            for k in range(len(spec.given))
+        ]
+        bases += [
+            1 + len(spec.given) + made.stored if self._direct(j, last) else names.buffers + j
+            for j, made in enumerate(spec.made)
+        ]
+        self.pointers.append((table, np.broadcast_to(np.array(bases, np.int64), table.shape)))
+        return fill, chosen
+
+    def _direct_input(self, k: int, last: Ints) -> bool:
+        """Whether the loop reads an input where it is."""
+        one = self.spec.given[k]
+        return one.point or bool(last[k] == one.item and not one.copied)
+
+    def _direct(self, j: int, last: Ints) -> bool:
         """Whether something is made where it is stored."""
         made = self.spec.made[j]
         if made.stored < 0 or made.staged or any(one.made == j for one in self.spec.taken):
             return False
         return bool(last[len(self.spec.given) + made.stored] == made.item) or made.same >= 0
 
-    def _pointed(self, table: Ints, last: Ints) -> tuple[Ints, Ints]:
-        spec, names = self.spec, self.names
-        chosen = []
-        for k, one in enumerate(spec.given):
-            own = one.point or (last[k] == one.item and not one.copied)
-            chosen.append(1 + k if own else names.copies + k)
-        for j, made in enumerate(spec.made):
-            direct = self.direct(j, last)
-            chosen.append(1 + len(spec.given) + made.stored if direct else names.buffers + j)
-        return table, np.broadcast_to(np.array(chosen, np.int64), table.shape)
-
-    def _moves(
-        self, to: int, to_at: Any, to_step: int, of: int, at: Any, step: int, counts: Ints, item: int
-    ) -> tuple[Ints, Ints]:
+    def _moves(self, to: _Place, of: _Place, counts: Ints, item: int) -> tuple[Ints, Ints]:
         rows = np.zeros((len(counts), CELLS), np.int64)
         chosen = np.zeros((len(counts), CELLS), np.int64)
-        chosen[:, 0], chosen[:, 1], chosen[:, 3] = self.names.move, to, of
-        rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4] = to_at, to_step, at, step
+        chosen[:, 0], chosen[:, 1], chosen[:, 3] = self.names.move, to.base, of.base
+        rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4] = to.at, to.step, of.at, of.step
         rows[:, 5], rows[:, 6], rows[:, 7] = counts, item, 1
         return rows, chosen
 

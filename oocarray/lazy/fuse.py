@@ -13,7 +13,7 @@ What is left is made by NumPy, piece by piece, as without fusion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,6 @@ from ..fusing.source import spelled
 from ..plan import Blocks, Partials, Plan, Scratch, Stage
 from ..program import (
     Apply,
-    Call,
     Input,
     Operand,
     Program,
@@ -34,6 +33,7 @@ from ..program import (
     Value,
     applies_in,
     calls_in,
+    dtype_of,
     transformed,
 )
 
@@ -114,18 +114,27 @@ class _Stage:
             return []
         groups: dict[Any, list[int]] = {}
         stores = []
-        for number, (value, write) in enumerate(zip(stage.kernel.values, stage.writes, strict=True)):
+        for number, (value, write) in enumerate(
+            zip(stage.kernel.values, stage.writes, strict=True)
+        ):
             if not self._made_here(value):
                 continue
             if isinstance(write, Partials):
                 reduction = write.reduction
-                if getattr(reduction, "plain", None) is None or _one(stage, value).kind not in "biuf":
+                if (
+                    getattr(reduction, "plain", None) is None
+                    or _one(stage, value).kind not in "biuf"
+                ):
                     continue
-                key = write.leaves, reduction.axes, reduction.turned, _one(stage, value).char in "eg"
+                key = (
+                    write.leaves,
+                    reduction.axes,
+                    reduction.turned,
+                    _one(stage, value).char in "eg",
+                )
                 groups.setdefault(key, []).append(number)
-            elif isinstance(write, (Blocks, Scratch)) and write.grid == stage.grid:
-                if isinstance(value, Tile):
-                    stores.append(number)
+            elif isinstance(value, Tile) and _stored(write) and write.grid == stage.grid:
+                stores.append(number)
         found = list(groups.values())
         if stores:
             if found:
@@ -144,7 +153,7 @@ class _Stage:
         return len({_shape(value, self.stage) for value in values}) == 1
 
     def _made_here(self, value: Value) -> bool:
-        """Whether a value is an array of this stage's items: read, or made by spelled operations."""
+        """Whether a value is an array of the stage's items: read, or made by spelled operations."""
         if isinstance(value, Input):
             return value.grid.shape == self.stage.grid.shape and _supported(_one(self.stage, value))
         return (
@@ -220,7 +229,7 @@ class _Stage:
                 if id(arg) not in inner and id(arg) not in numbers:
                     numbers[id(arg)] = len(inputs)
                     inputs.append(arg)
-        steps = []
+        steps: list[Step] = []
         for node in order:
             args = tuple(numbers[id(arg)] for arg in node.args)
             numbers[id(node)] = len(inputs) + len(steps)
@@ -253,7 +262,7 @@ class _Stage:
         return node, places
 
     def _inner(self, tops: list[Any], shape: tuple[int, ...]) -> set[int]:
-        """Operations of one loop: those that lead to some nodes and have their shape, up to MOST."""
+        """Operations of one loop: what leads to some nodes and has their shape, up to MOST."""
         inner: dict[int, Apply] = {}
         waiting = [top for top in tops if isinstance(top, Apply)]
         while waiting and len(inner) < MOST:
@@ -303,6 +312,10 @@ def _told(
     return _shape(node, stage), _one(stage, node)
 
 
+def _stored(write: Any) -> bool:
+    return isinstance(write, (Blocks, Scratch))
+
+
 def _shape(value: Any, stage: Stage) -> tuple[int, ...]:
     if isinstance(value, Apply):
         return value.shape
@@ -314,10 +327,8 @@ def _one(stage: Stage, value: Any) -> np.dtype[Any]:
         return stage.reads[value.access].source.dtype
     if isinstance(value, Apply):
         return value.dtype
-    if isinstance(value, Tile):
-        return value.node.dtype
-    call: Callable[..., Any] = value
-    return call.dtypes[0] if isinstance(value, Call) else value.call.dtypes[value.output]
+    found: np.dtype[Any] = dtype_of(value)
+    return found
 
 
 def _supported(dtype: np.dtype[Any]) -> bool:

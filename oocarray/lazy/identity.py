@@ -6,13 +6,14 @@ Nodes whose arguments are interned are compared without going deep: arguments by
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from .expr import MapNode, OpNode, PickNode, ReduceNode
-from .node import KeptNode, MemoryNode, Node, StoredNode
+from .node import KeptNode, MemoryNode, Node, StoredNode, postorder
 from .written import writes
 
-__all__ = ["identity"]
+__all__ = ["identity", "signature"]
 
 _PLAIN = (int, float, bool, str, bytes, type(None))
 
@@ -27,7 +28,6 @@ def identity(node: Node) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from .arith import elementwise
     >>> x = MemoryNode(np.arange(3))
     >>> identity(elementwise(np.add, [x, 1])) == identity(elementwise(np.add, [x, 1]))
@@ -53,6 +53,39 @@ def identity(node: Node) -> Any:
     if isinstance(node, MapNode):
         return _of_call(node) or ("object", id(node))
     return "object", id(node)
+
+
+def signature(nodes: Sequence[Node]) -> Any:
+    """Something hashable that is equal where nodes are the same arrays, made of stored ones.
+
+    It holds nobody's memory. None where there is more to the nodes: arrays in memory, users'
+    functions on blocks.
+
+    Examples
+    --------
+    >>> from .arith import elementwise
+    >>> signature([elementwise(np.add, [MemoryNode(np.arange(3)), 1])]) is None
+    True
+    """
+    numbers: dict[int, int] = {}
+    told: dict[Any, int] = {}
+    for top in nodes:
+        for one in postorder(top, lambda one: id(one) not in numbers):
+            if id(one) in numbers:
+                continue
+            if not isinstance(one, (StoredNode, OpNode, ReduceNode)) or isinstance(one, KeptNode):
+                return None
+            own = identity(one)
+            if own[0] == "object":
+                return None
+            # The arguments by their numbers here, rather than by what objects they happen to be.
+            children = tuple(numbers[id(child)] for child in one.children)
+            own = tuple(part for part in own if part != tuple(map(id, one.children)))
+            numbers[id(one)] = told.setdefault((type(one), own, children), len(told))
+    try:
+        return hash(tuple(told)) and (tuple(told), tuple(numbers[id(top)] for top in nodes))
+    except TypeError:
+        return None
 
 
 def _of_reduction(node: ReduceNode, children: tuple[int, ...]) -> Any:

@@ -9,6 +9,7 @@ from ..grid import Grid
 from ..leaves.cut import leaf_chunks
 from .expr import Node, OpNode, whole_chunks
 from .graph import even, itemsize_of
+from .node import postorder
 from .paths import needed_bytes
 
 __all__ = ["items_of", "leaves_of"]
@@ -23,7 +24,7 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
     chunks = whole_chunks(source)
     if reduction.partial_dtype.hasobject:
         return Grid(chunks)
-    itemsize = source.dtypes[0].itemsize
+    itemsize = _width(source)
     partial_itemsize = reduction.partial_dtype.itemsize
     if even(source):
         return _even_leaves(source, reduction.axes, itemsize, partial_itemsize)
@@ -31,6 +32,19 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
     block = Grid(chunks).max_block_shape
     cut = leaf_chunks(block, reduction.axes, itemsize, "C", partial_itemsize)
     return Grid(refine(chunks, [max(1, *sizes) for sizes in cut]))
+
+
+def _width(source: Node) -> int:
+    """Bytes per element that leaves are measured by: those of the widest of the arrays that an
+    expression of elements is made of, so that all that is reduced of them has the same leaves."""
+    assert source.dtypes is not None
+    widest = source.dtypes[0].itemsize
+    if not isinstance(source, OpNode):
+        return widest
+    for one in postorder(source, lambda node: isinstance(node, OpNode) and not node.whole_first):
+        if not isinstance(one, OpNode) and one.shape == source.shape and one.dtypes is not None:
+            widest = max(widest, one.dtypes[0].itemsize)
+    return widest
 
 
 def _even_leaves(source: Node, axes: tuple[int, ...], itemsize: int, partial_itemsize: int) -> Grid:

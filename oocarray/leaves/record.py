@@ -18,6 +18,7 @@ from oocarray.jit import ArgType
 from oocarray.leaves.combine import COMBINE
 from oocarray.leaves.finish import finish
 from oocarray.leaves.loops import Recipe, pack, partial_dtype, recipe
+from oocarray.leaves.placing import join, place, whole_nans
 from oocarray.leaves.plain import numpy_leaf
 from oocarray.leaves.walk import Loop, Run, form_of, runs, walk_run
 
@@ -185,9 +186,7 @@ class Reduction:
             here = run.without_last() if self._paired else run
             if how is None or loop is None:
                 pieces = [
-                    numpy_leaf(
-                        self.kind, block[here.leaf(k)], axes, self.skip, self.partial_dtype
-                    )
+                    numpy_leaf(self.kind, block[here.leaf(k)], axes, self.skip, self.partial_dtype)
                     for k in range(run.count)
                 ]
                 return np.stack(pieces)
@@ -229,12 +228,12 @@ class Reduction:
             if how is not None:
                 found = pack(self.kind, found, one)
             if self._paired:
-                found = _join(found.reshape(run.count, -1, 2), out.dtype)
+                found = join(found.reshape(run.count, -1, 2), out.dtype)
             dims = tuple(1 if k in axes else n for k, n in enumerate(extents))
             found = found.reshape(run.count, *dims)
             if self.kind.startswith("arg"):
                 self._locate(found, here, extents, origin, axes)
-            _place(out, found, here, axes)
+            place(out, found, here, axes)
         return out
 
     def _as_work(
@@ -254,7 +253,7 @@ class Reduction:
             real = block.real
             shape, strides = (*block.shape, 2), (*block.strides, real.itemsize)
             pairs = np.lib.stride_tricks.as_strided(real, shape, strides, writeable=False)
-            return pairs, _whole_nans if self.skip else None
+            return pairs, whole_nans if self.skip else None
         if block.dtype.kind == "c":
             return block, lambda piece: np.asarray(piece != 0).view(work)
         if block.itemsize == work.itemsize and block.dtype.kind in "bu":
@@ -332,27 +331,3 @@ class Reduction:
         if self.kind == "histogram":
             return result
         return result.astype(self.out_dtype, copy=False).reshape(self.result_shape)
-
-
-def _whole_nans(piece: np.ndarray) -> np.ndarray:
-    """A complex number is NaN when either part is."""
-    return np.where(np.isnan(piece).any(axis=-1, keepdims=True), np.nan, piece)
-
-
-def _join(found: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    out = np.empty(found.shape[:2], dtype)
-    out["re"], out["im"] = found[..., 0], found[..., 1]
-    return out
-
-
-def _place(out: np.ndarray, found: np.ndarray, run: Run, axes: tuple[int, ...]) -> None:
-    """Put the (L, extents) partials of a run where they belong among the block's."""
-    if not run.region:
-        out[...] = found[0]
-        return
-    where = tuple(
-        slice(c, c + (run.count if k == run.axis else 1)) if k in axes else s
-        for k, (c, s) in enumerate(zip(run.coords, run.region, strict=True))
-    )
-    target = out[where]
-    target[...] = (np.moveaxis(found, 0, run.axis) if run.axis else found).reshape(target.shape)

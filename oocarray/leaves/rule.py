@@ -17,7 +17,7 @@ from oocarray.leaves.kernels import rules
 from oocarray.leaves.loops import Recipe
 from oocarray.leaves.walk import WIDTH
 
-__all__ = ["BEGIN", "END", "EACH", "ROOM", "TAKE", "TURN", "compiled_rule", "state_of"]
+__all__ = ["BEGIN", "EACH", "END", "ROOM", "TAKE", "TURN", "compiled_rule", "state_of"]
 
 ROOM = WIDTH + 40
 """Numbers in a row of a state: rows 8 KiB apart would stall each other."""
@@ -49,12 +49,13 @@ def state_of(recipe: Recipe) -> np.ndarray:
 
 
 def _made(recipe: Recipe) -> Callable[..., Any]:
-    from oocarray.machine import array_at
+    from oocarray import machine
 
-    update, merge = (kernel(part) for part in rules(recipe.rule, *recipe.constants))
+    array_at: Any = machine.array_at
     loop = recipe.loop(None)
     fields, depth = loop.fields, loop.depth
     held, work = loop.state, loop.work
+    update, begin, end, each, turn = _parts(recipe, fields, depth)
 
     def rule(what, state_at, data_at, rows, lanes, first, step, more):  # type: ignore[no-untyped-def]
         # BEGIN: set `lanes` lanes to what they start from.
@@ -66,23 +67,36 @@ def _made(recipe: Recipe) -> Callable[..., Any]:
         # TURN: the same with all results side by side, as there are few rows; `step` is a buffer.
         state = array_at(state_at, (depth + 1, ROOM), held)
         if what == BEGIN:
-            _begin(state, lanes)
+            begin(state, lanes)
         elif what == TAKE:
             data = array_at(data_at, (rows * lanes,), work)
             update(state, data, 0, rows, lanes, lanes, first, step, more)
         elif what == END:
-            _end(state, rows, lanes, array_at(data_at, (lanes, fields), held))
+            end(state, rows, lanes, array_at(data_at, (lanes, fields), held))
         else:
             data = array_at(data_at, (first * rows * lanes,), work)
             out = array_at(more, (first, lanes, fields), held)
             if what == EACH:
-                _each(state, data, rows, lanes, first, step, out)
+                each(state, data, rows, lanes, first, step, out)
             else:
-                _turn(state, data, rows, lanes, first, array_at(step, data.shape, work), out)
+                turn(state, data, rows, lanes, first, array_at(step, data.shape, work), out)
         return 0
 
+    return rule
+
+
+def _parts(recipe: Recipe, fields: int, depth: int) -> tuple[Any, ...]:
+    """What a rule does: its update, and with that the rest."""
+    update, merge = (kernel(part) for part in rules(recipe.rule, *recipe.constants))
+
     @kernel
-    def _end(state, groups, lanes, out):  # type: ignore[no-untyped-def]
+    def begin(state, lanes):  # type: ignore[no-untyped-def]
+        for f in range(fields):
+            for j in range(lanes):
+                state[f, j] = state[depth, f]
+
+    @kernel
+    def end(state, groups, lanes, out):  # type: ignore[no-untyped-def]
         left = groups
         while left > 1:
             half = (left + 1) // 2
@@ -93,36 +107,30 @@ def _made(recipe: Recipe) -> Callable[..., Any]:
                 out[j, f] = state[f, j]
 
     @kernel
-    def _begin(state, lanes):  # type: ignore[no-untyped-def]
-        for f in range(fields):
-            for j in range(lanes):
-                state[f, j] = state[depth, f]
-
-    @kernel
-    def _each(state, data, rows, lanes, count, k, out):  # type: ignore[no-untyped-def]
+    def each(state, data, rows, lanes, count, k, out):  # type: ignore[no-untyped-def]
         whole = rows // k
         rest = (rows - whole * k) * lanes
         spread = 1 if k > 1 else 0
         for number in range(count):
             start = number * rows * lanes
-            _begin(state, k * lanes)
+            begin(state, k * lanes)
             update(state, data, start, whole, k * lanes, k * lanes, 0, k, spread)
             if rest > 0:
                 update(state, data, start + whole * k * lanes, 1, 0, rest, whole * k, k, spread)
-            _end(state, k, lanes, out[number])
+            end(state, k, lanes, out[number])
 
     @kernel
-    def _turn(state, data, rows, lanes, count, buffer, out):  # type: ignore[no-untyped-def]
+    def turn(state, data, rows, lanes, count, buffer, out):  # type: ignore[no-untyped-def]
         width = count * lanes
         for r in range(rows):
             for t in range(count):
                 for b in range(lanes):
                     buffer[r * width + t * lanes + b] = data[(t * rows + r) * lanes + b]
-        _begin(state, width)
+        begin(state, width)
         update(state, buffer, 0, rows, width, width, 0, 1, 0)
         for t in range(count):
             for b in range(lanes):
                 for f in range(fields):
                     out[t, b, f] = state[f, t * lanes + b]
 
-    return rule
+    return update, begin, end, each, turn

@@ -158,7 +158,7 @@ class ScalarFunction(Operation):
             ) from error.__cause__
 
     def native(self, part: Any, dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
-        """Dtype in which the function gets a part of the template, for arguments of these dtypes."""
+        """Dtype in which the function gets a part of the template, for arguments of some dtypes."""
         if isinstance(part, Literal):
             others = [one.value.dtype for one in self.template if _strong(one)]
             return _dtype_among(part.value, [*dtypes, *others])

@@ -1,7 +1,7 @@
 """Runs a stage's program on one item: finds blocks, calls functions, checks what they return.
 
 It knows nothing of pages, workers or order: blocks come from readers, results go into
-arrays that it is handed.
+arrays that it is handed, and what lies between two functions into memory that is used again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 
 from .. import jit
 from ..errors import BlockMismatchError
-from ..grid import Coords, Region
+from ..fusing.operation import Fused
+from ..grid import Coords, Order, Region
+from ..operations.base import PIECE, extents
 from ..program import (
     ALL,
     BLOCK_ID,
@@ -28,7 +30,8 @@ from ..program import (
     dtype_of,
 )
 from ..regions import Gather
-from .tiles import Tiles, shared_nodes
+from .scratch import Scratch
+from .tiles import Tiles, divisible, shared_nodes
 
 __all__ = ["Evaluator"]
 
@@ -52,12 +55,15 @@ class Evaluator:
         self._shared = shared_nodes(program)
         self._memo: dict[tuple[int, Coords], Any] = {}
         self._made: Tiles | None = None
+        self._divisible: dict[int, bool] = {}
+        self.scratch = Scratch()
 
     def new_item(self) -> None:
         """Forget the results of the item before."""
         self._memo.clear()
         if self._made is not None:
             self._made.new_item()
+        self.scratch.new_item()
 
     def close(self) -> None:
         """Let go of all blocks: nothing of this may keep pages mapped when the run has ended."""
@@ -65,6 +71,7 @@ class Evaluator:
         if self._made is not None:
             self._made.close()
             self._made = None
+        self.scratch.close()
 
     @property
     def flags(self) -> set[str]:
@@ -86,7 +93,8 @@ class Evaluator:
             out[...] = block
             return out
         if isinstance(node, Tile):
-            return self.tiles.make(node, node.grid.region(coords), out)
+            most = math.prod(node.grid.max_block_shape)
+            return self._tile(node, node.grid.region(coords), out, most)
         call, pick = (node, 0) if isinstance(node, Call) else (node.call, node.output)
         key = id(call), coords
         if key in self._memo:
@@ -120,7 +128,7 @@ class Evaluator:
         shape = call.block_shape(coords)
         # A function that fills its output wants plain memory of the promised dtype.
         filled = tuple(
-            out if out is not None and _plain(out, dtype, call) else _empty(shape, dtype, call)
+            out if out is not None and _plain(out, dtype, call) else self._zeros(shape, dtype, call)
             for out, dtype in zip(outs, call.dtypes, strict=True)
         )
         given = [block.squeeze(call.apart) for block in filled] if call.apart else filled
@@ -130,7 +138,7 @@ class Evaluator:
         elif call.code is None:
             call.function(*given, *args, **kwargs)
         else:
-            self._entry(call)(*given, *map(_compilable, args, call.args))
+            self._entry(call)(*given, *map(self._compilable, args, call.args))
         for out, block in zip(outs, filled, strict=True):
             if out is not None and out is not block:
                 out[...] = block
@@ -138,6 +146,25 @@ class Evaluator:
             block.astype(dtype, copy=False) if out is None else out
             for out, block, dtype in zip(outs, filled, call.dtypes, strict=True)
         )
+
+    def _zeros(self, shape: tuple[int, ...], dtype: np.dtype[Any], call: Call) -> Block:
+        """Memory for a function to fill; compiled code knows one byte order only."""
+        # Zeros, as a new file has: what a function leaves out is the same under every scheduler.
+        own = dtype if call.code is None else dtype.newbyteorder("=")
+        return self.scratch.take(shape, own, most=math.prod(call.grid.max_block_shape), zeros=True)
+
+    def _tile(self, tile: Tile, region: Region, out: Block | None, most: int) -> Block:
+        """Make a region of operations; `most` elements are made at this place."""
+        shape, operation = extents(region), tile.node.operation
+        if out is None and isinstance(operation, Fused):
+            out = self.scratch.take(shape, dtype_of(tile), most=most)
+        elif out is None and math.prod(shape) > PIECE:
+            pieces = self._divisible.get(id(tile))
+            if pieces is None:
+                pieces = self._divisible[id(tile)] = divisible(tile)
+            # What is made at once may be a view of what is there already.
+            out = self.scratch.take(shape, dtype_of(tile), tile.order, most) if pieces else None
+        return self.tiles.make(tile, region, out)
 
     def _entry(self, call: Call) -> Callable[..., Any]:
         entry = self._entries.get(id(call))
@@ -147,11 +174,11 @@ class Evaluator:
 
     def _update(self, call: Call, args: list[Any], kwargs: dict[str, Any]) -> Block:
         block: Block = args[0]
-        native = _native(block)
+        native = self._native(block, call.args[0])
         if call.code is None:
             returned = call.function(native, *args[1:], **kwargs)
         else:
-            returned = self._entry(call)(native, *map(_compilable, args[1:], call.args[1:]))
+            returned = self._entry(call)(native, *map(self._compilable, args[1:], call.args[1:]))
         if returned is not None and returned is not native:
             raise BlockMismatchError(
                 f"{call.name} was called to change its block in place and returned "
@@ -161,6 +188,25 @@ class Evaluator:
         if native is not block:
             block[...] = native
         return block
+
+    def _native(self, value: Any, arg: Any) -> Any:
+        """What compiled code can take: native byte order (a copy where the file has the other)."""
+        if not isinstance(value, np.ndarray) or value.dtype.isnative:
+            return value
+        dtype = value.dtype.newbyteorder("=")
+        if not isinstance(arg, Operand):
+            return value.astype(dtype)
+        order: Order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        native = self.scratch.take(value.shape, dtype, order, _most(arg))
+        native[...] = value
+        return native
+
+    def _compilable(self, value: Any, arg: Any) -> Any:
+        """An argument as its signature promises it: results of other functions in C order."""
+        native = self._native(value, arg)
+        if isinstance(arg, Operand) and not isinstance(arg.node, Input):
+            return np.ascontiguousarray(native) if native.ndim else native
+        return native
 
     def _operand(self, operand: Operand, coords: Coords) -> Block:
         node, axes = operand.node, operand.axes
@@ -181,8 +227,8 @@ class Evaluator:
             )
         region = Gather(grid, axes).region(grid, coords, grid.shape)
         if isinstance(node, Tile):
-            return self.tiles.make(node, region, None)
-        whole = np.empty([part.stop - part.start for part in region], dtype_of(node))
+            return self._tile(node, region, None, _most(operand))
+        whole = self.scratch.take(extents(region), dtype_of(node), most=_most(operand))
         for inner in itertools.product(*picks):
             place = tuple(
                 slice(part.start - base.start, part.stop - base.start)
@@ -190,6 +236,15 @@ class Evaluator:
             )
             self.value(node, inner, whole[place])
         return whole
+
+
+def _most(operand: Operand) -> int:
+    """Elements of the largest block that an argument is."""
+    grid = operand.node.grid
+    return math.prod(
+        extent if axis == ALL else most
+        for axis, extent, most in zip(operand.axes, grid.shape, grid.max_block_shape, strict=True)
+    )
 
 
 def _joined(
@@ -208,31 +263,11 @@ def _joined(
     )
 
 
-def _native(value: Any) -> Any:
-    """What compiled code can take: native byte order (a copy where the file has the other)."""
-    if isinstance(value, np.ndarray) and not value.dtype.isnative:
-        return value.astype(value.dtype.newbyteorder("="))
-    return value
-
-
-def _compilable(value: Any, arg: Any) -> Any:
-    """An argument as its signature promises it: results of other functions in C order."""
-    if isinstance(arg, Operand) and not isinstance(arg.node, Input):
-        return np.ascontiguousarray(_native(value)) if value.ndim else _native(value)
-    return _native(value)
-
-
 def _plain(out: Block, dtype: np.dtype[Any], call: Call) -> bool:
     """Whether a function may fill `out` itself: the promised dtype, as its code expects it."""
     if out.dtype != dtype or not out.dtype.isnative or not out.flags.aligned:
         return False
     return call.code is None or bool(out.flags.c_contiguous or call.strided_out)
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], call: Call) -> Block:
-    """Memory for a function to fill; compiled code knows one byte order only."""
-    # Zeros, as a new file has: what a function leaves out is the same under every scheduler.
-    return np.zeros(shape, dtype if call.code is None else dtype.newbyteorder("="))
 
 
 def _checked(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..fusing.formula import step_by_step
-from ..fusing.lead import Code, Complaints, make_elements, reduce_leaves, short_lines
+from ..fusing.lead import Way, short_lines, way_of_elements, way_of_leaves
 from ..fusing.operation import Fused
 from ..grid import Region, fastest_first
 from ..leaves.walk import Run
@@ -43,8 +43,8 @@ class Fusions:
 
     def __init__(self, pull: Callable[[Any, Region], Block], flags: Flags) -> None:
         self._pull, self._flags = pull, flags
-        self._complaints = Complaints()
         self._looked = dict.fromkeys(_KINDS, 0)
+        self._ways: dict[Any, list[Way]] = {}
 
     def make(self, node: Apply, region: Region, outs: Sequence[Block | None]) -> list[Block]:
         """Make a region of each result; in `outs`, where those are given."""
@@ -72,12 +72,16 @@ class Fusions:
         ]
         if short_lines(blocks, places):
             blocks = [np.ascontiguousarray(block) for block in blocks]
-        assert operation.code is not None
-        make_elements(operation.code, blocks, places, self._complaints)
+        key = (id(operation), *map(_lie, blocks), *map(_lie, places), *_shared(blocks, places))
+        known = self._ways.get(key)
+        if known is None:
+            assert operation.code is not None
+            known = self._ways[key] = [way_of_elements(operation.code, blocks, places)]
+        known[0].go(blocks, places)
         for out, place in zip(outs, places, strict=True):
             if out is not place:
                 out[...] = place
-        self._look(operation, blocks)
+        self._look(operation, known[0], blocks)
 
     def reduce(
         self,
@@ -146,26 +150,18 @@ class Fusions:
         axes: tuple[int, ...],
         turned: bool,
     ) -> list[Block]:
-        code = operation.code
-        assert code is not None
         arrays = [block.T for block in blocks] if turned else blocks
         places = [None if out is None else out.T if turned else out for out in outs]
-        how = run.leaf(0), run.axis, run.count, axes
-        with np.errstate(all="ignore"):
-            found = reduce_leaves(code, arrays, places, reductions, *how, self._complaints)
-            if found is None:
-                found = self._one_by_one(code, arrays, places, reductions, how)
-        self._look(operation, [block[run.region] for block in arrays])
-        return found
-
-    def _one_by_one(
-        self, code: Code, arrays: Any, places: Any, reductions: Any, how: Any
-    ) -> list[Block]:
+        lies = (*map(_lie, arrays), *(None if one is None else _lie(one) for one in places))
+        spans = tuple((part.start, part.stop) for part in run.region)
+        key = (id(operation), spans, run.axis, run.count, *lies)
+        ways = self._ways.get(key)
+        if ways is None:
+            ways = self._ways[key] = _ways_of(operation, arrays, places, reductions, run, axes)
         found = []
-        for one in reductions:
-            each = reduce_leaves(code, arrays, places, [one], *how, self._complaints)
-            assert each is not None
-            found += each
+        for way in ways:
+            found += way.go(arrays, places)
+            self._look(operation, way, [block[run.region] for block in arrays])
             places = [None] * len(places)
         return found
 
@@ -187,12 +183,12 @@ class Fusions:
             for arg, dtype in zip(node.args, node.dtypes, strict=True)
         )
 
-    def _look(self, operation: Fused, blocks: Sequence[Block]) -> None:
+    def _look(self, operation: Fused, way: Way, blocks: Sequence[Block]) -> None:
         """Where the floating point unit has complained, see what NumPy says of the same."""
-        word = int(self._complaints.word[0])
+        word = int(way.complaints[0])
         if not word:
             return
-        self._complaints.word[0] = 0
+        way.complaints[0] = 0
         modes = np.geterr()
         kinds = [
             kind
@@ -205,13 +201,46 @@ class Fusions:
         for kind in kinds:
             self._looked[kind] += 1
         shape = blocks[0].shape
-        for piece in cut(tuple(slice(0, size) for size in shape), PIECE):
+        whole, fastest = tuple(slice(0, size) for size in shape), fastest_first(len(shape), "C")
+        for piece in cut(whole, PIECE, fastest):
             step_by_step(
                 operation.formula,
                 [block[piece] for block in blocks],
                 extents(piece),
                 self._flags.names,
             )
+
+
+def _ways_of(
+    operation: Fused,
+    arrays: Sequence[Block],
+    places: Sequence[Block | None],
+    reductions: Sequence[tuple[int, Any]],
+    run: Run,
+    axes: tuple[int, ...],
+) -> list[Way]:
+    """One way for all reductions; where they do not go together, one for each."""
+    code = operation.code
+    assert code is not None
+    way = way_of_leaves(code, arrays, places, reductions, run, axes)
+    if way is not None:
+        return [way]
+    found = []
+    for number, one in enumerate(reductions):
+        outs = [None] * len(places) if number else places
+        way = way_of_leaves(code, arrays, outs, [one], run, axes)
+        assert way is not None
+        found.append(way)
+    return found
+
+
+def _lie(array: Block) -> tuple[Any, ...]:
+    """How an array lies in memory: all that the way through it depends on."""
+    return array.shape, array.strides, array.flags.aligned
+
+
+def _shared(blocks: Sequence[Block], places: Sequence[Block]) -> tuple[bool, ...]:
+    return tuple(any(np.may_share_memory(place, block) for block in blocks) for place in places)
 
 
 def _there(arg: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ..fusing.operation import Fused
 from ..grid import Coords, Grid
 from ..leaves.walk import runs
-from ..operations.base import Block, extents
+from ..operations.base import Block
 from ..plan import Partials, Stage
 from ..program import Apply, Program, Tile
 from .job import Partial
