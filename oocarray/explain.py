@@ -10,9 +10,10 @@ from .backends.measured import Measured, Took, last_run
 from .errors import PlanError
 from .estimate import stage_bytes
 from .lazy.graph import Root
+from .loops import loop_source, loop_words, named
 from .meter import speed
 from .pages.tuning import DEFAULT, Tuning
-from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Result, Scratch, Stage
+from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Scratch, Stage
 from .runtime.leaving import drop_of
 from .runtime.limits import room
 from .runtime.pipeline import Forecast, forecast
@@ -39,8 +40,10 @@ class Explanation(str):
         return str(self)
 
 
-def explain(roots: Sequence[Root], options: Options) -> Explanation:
+def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Explanation:
     """Describe the plan for some roots; of their last run also what it took.
+
+    With `source`, the loops that are generated for it are shown too.
 
     Examples
     --------
@@ -87,6 +90,7 @@ def explain(roots: Sequence[Root], options: Options) -> Explanation:
     for run in plans:
         for number in range(len(run.plan.stages)):
             lines += _stage_lines(number, run, base, took.get(number) if run in runs else None)
+            lines += loop_source(run.plan.stages[number]) if source else []
         base += len(run.plan.stages)
     lines += [f"then: {words}" for words in ahead.after]
     for run in plans:
@@ -113,7 +117,7 @@ class _Run:
     """One run that is to come: its plan, and how that would be run."""
 
     def __init__(self, roots: Sequence[Root], why: str, limits: Limits, options: Options) -> None:
-        self.why = why
+        self.why, self.options = why, options
         self.plan: Plan = mapped.plan_of(roots, limits, options)
         self.told: Forecast = forecast(self.plan, limits, options.scheduler == "processes")
 
@@ -214,6 +218,7 @@ def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[s
             lines.append(f"  makes {name} from {_leaves(write.leaves.size)}")
         else:
             lines.append(f"  {_target(write, stage)}")
+    lines += [f"  {words}" for words in loop_words(stage, run.options)]
     if told.workers != tasks.workers:
         lines.append(f"  {format_count(tasks.workers, 'worker')} at once")
     peak = told.peaks[number]
@@ -226,14 +231,7 @@ def _leaves(count: int) -> str:
 
 
 def _source(access: Access, base: int) -> str:
-    source = access.source
-    if isinstance(source, Strided):
-        where = source.file.path
-    elif isinstance(source, Result):
-        where = f"the result of stage {base + source.stage}"
-    else:
-        where = "array in memory"
-    return f"{where} {source.shape} {source.dtype}, {format_bytes(source.nbytes)}"
+    return named(access.source, base)
 
 
 def _target(write: Blocks | Scratch, stage: Stage) -> str:

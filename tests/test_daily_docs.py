@@ -25,7 +25,11 @@ def run(page: str, folder: Path) -> tuple[list[str], subprocess.CompletedProcess
 
 @pytest.mark.parametrize(
     ("page", "left"),
-    [("daily.md", {"frames.npy", "log.npy"}), ("expressions.md", {"x.npy", "z.npy"})],
+    [
+        ("daily.md", {"frames.npy", "log.npy"}),
+        ("expressions.md", {"x.npy", "z.npy"}),
+        ("fusion.md", set()),
+    ],
 )
 def test_the_examples_of_a_page(page, left, tmp_path):
     expected, ran = run(page, tmp_path)

@@ -39,7 +39,7 @@ FLOORS = (
         "scalars",
         "shaped",
     }
-    | {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain"}
+    | {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain", "loops"}
     | {"updating", "stored", "appending", "iterating", "ordering", "futures", "persisting"}
     | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"}
     | {"showing", "drawing"},

@@ -21,7 +21,7 @@ from ..leaves.walk import Form, Run, form_of, steps_of
 from .spec import Given, Made, Spec, Taken, collapsed
 from .tape import Tape, write_tape
 
-__all__ = ["Code", "Way", "short_lines", "way_of_elements", "way_of_leaves"]
+__all__ = ["Code", "Way", "line_of", "way_of_elements", "way_of_leaves"]
 
 Block = np.ndarray[Any, Any]
 _APART = 64 + 4096
@@ -44,10 +44,6 @@ class Code:
     same: tuple[int, ...]
     """The input that it equals, or -1."""
     constants: tuple[Block, ...]
-
-
-_SHORT = 32
-"""Elements of a line below which it pays to copy what is not contiguous first."""
 
 
 @dataclass(eq=False)
@@ -224,14 +220,18 @@ def way_of_leaves(
     return Way(code, tape, spec, offsets, tuple(recipe for _, recipe in reductions), shapes)
 
 
-def short_lines(arrays: Sequence[Block], outs: Sequence[Block]) -> bool:
-    """Whether arrays lie so that only few elements of all of them are side by side."""
-    shape = (outs or arrays)[0].shape
-    every = [*arrays, *outs]
-    fortran = bool(outs) and outs[0].flags.f_contiguous and not outs[0].flags.c_contiguous
-    axes = range(len(shape))[:: -1 if fortran else 1]
-    extents, _ = _along(shape, every, axes)
-    return len(extents) > 1 and extents[-1] < _SHORT
+def line_of(arrays: Sequence[Block]) -> int:
+    """Elements that all of some arrays of one shape have side by side, or evenly apart.
+
+    Examples
+    --------
+    >>> x = np.zeros((4, 6))
+    >>> line_of([x, x]), line_of([x, np.zeros((6, 4)).T])
+    (24, 6)
+    """
+    shape = arrays[0].shape
+    extents, _ = _along(shape, arrays, range(len(shape)))
+    return extents[-1] if extents else 1
 
 
 def _along(

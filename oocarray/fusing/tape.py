@@ -46,7 +46,7 @@ class Tape:
     """Elements that buffers must hold."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def write_tape(spec: Spec) -> Tape | None:
     """Write the tape for a run of equal leaves; None where the reductions do not go together.
 

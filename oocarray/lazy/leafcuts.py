@@ -16,6 +16,8 @@ __all__ = ["items_of", "leaves_of"]
 
 _MOST_OF_A_LEAF = 32 << 20
 """Bytes that a leaf of an expression may need of the arrays that are read."""
+_PARTIAL = 32
+"""Bytes of the partial result of a variance, for one kept element."""
 
 
 def leaves_of(source: Node, reduction: Any) -> Grid:
@@ -25,7 +27,8 @@ def leaves_of(source: Node, reduction: Any) -> Grid:
     if reduction.partial_dtype.hasobject:
         return Grid(chunks)
     itemsize = _width(source)
-    partial_itemsize = reduction.partial_dtype.itemsize
+    # As for a variance: sums, extremes and variances over the same axes have the same leaves.
+    partial_itemsize = max(reduction.partial_dtype.itemsize, _PARTIAL)
     if even(source):
         return _even_leaves(source, reduction.axes, itemsize, partial_itemsize)
     # Leaves of a computed array lie within the blocks that its function makes.

@@ -6,13 +6,14 @@ made piece by piece, so that what is pulled for it stays small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..fusing.formula import step_by_step
-from ..fusing.lead import Way, short_lines, way_of_elements, way_of_leaves
+from ..fusing.lead import Way, line_of, way_of_elements, way_of_leaves
 from ..fusing.operation import Fused
 from ..grid import Region, fastest_first
 from ..leaves.walk import Run
@@ -26,6 +27,10 @@ from .flags import Flags
 __all__ = ["Fusions"]
 
 _KINDS = {"invalid": 1, "divide": 2, "over": 4, "under": 8}
+_SHORT = 32
+"""Elements of a line below which it pays to copy what is not contiguous first."""
+_LINES = 1 << 13
+"""Lines of a region that is made in one go: a call or two for each are written down."""
 _LOOKS = 2
 """So often a complaint of a kind that NumPy does not confirm is looked into."""
 
@@ -55,10 +60,13 @@ class Fusions:
             np.empty(shape, dtype) if out is None else out
             for out, (_, dtype) in zip(outs, operation.formula.outputs, strict=True)
         ]
-        whole = self._lies(node) and not short_lines(self._blocks(node, region), made)
         fortran = made[0].flags.f_contiguous and not made[0].flags.c_contiguous
+        most = PIECE
+        if self._lies(node):
+            line = _line([*self._blocks(node, region), *made], fortran)
+            most = _LINES * line if line >= _SHORT else PIECE
         fastest = fastest_first(len(shape), "F" if fortran else "C")
-        for piece in [region] if whole else cut(region, PIECE, fastest):
+        for piece in [region] if math.prod(shape) <= most else cut(region, most, fastest):
             here = _within(piece, region)
             self._piece(operation, node, piece, [block[here] for block in made])
         return made
@@ -70,8 +78,9 @@ class Fusions:
             out if out.dtype == dtype and out.flags.aligned else np.empty(out.shape, dtype)
             for out, dtype in zip(outs, dtypes, strict=True)
         ]
-        if short_lines(blocks, places):
-            blocks = [np.ascontiguousarray(block) for block in blocks]
+        fortran = places[0].flags.f_contiguous and not places[0].flags.c_contiguous
+        if _line([*blocks, *places], fortran) < _SHORT:
+            blocks = [np.array(block, order="F" if fortran else "C") for block in blocks]
         key = (id(operation), *map(_lie, blocks), *map(_lie, places), *_shared(blocks, places))
         known = self._ways.get(key)
         if known is None:
@@ -118,8 +127,8 @@ class Fusions:
         whole = self._lies(node)
         blocks = self._blocks(node, region) if whole else []
         if whole:
-            near = [*blocks, *(out for out in outs if out is not None)]
-            whole = not short_lines([block.T for block in near] if turned else near, [])
+            line = _line([*blocks, *(out for out in outs if out is not None)], turned)
+            whole = line >= _SHORT and blocks[0].size <= _LINES * line
         found = []
         for run in runs:
             if whole:
@@ -133,8 +142,10 @@ class Fusions:
                     slice(base.start + part.start, base.start + part.stop)
                     for base, part in zip(region, own, strict=True)
                 )
-                near = [np.ascontiguousarray(block) for block in self._blocks(node, piece)]
+                near = self._blocks(node, piece)
                 there = [None if out is None else out[own] for out in outs]
+                if _line([*near, *(out for out in there if out is not None)], turned) < _SHORT:
+                    near = [np.array(block, order="F" if turned else "C") for block in near]
                 one = Run(tuple(slice(0, part.stop - part.start) for part in leaf), 0, 1, ())
                 each.append(self._run(operation, near, there, reductions, one, axes, turned))
             found.append([np.concatenate(parts) for parts in zip(*each, strict=True)])
@@ -232,6 +243,10 @@ def _ways_of(
         assert way is not None
         found.append(way)
     return found
+
+
+def _line(arrays: Sequence[Block], turned: bool) -> int:
+    return line_of([array.T for array in arrays] if turned else arrays)
 
 
 def _lie(array: Block) -> tuple[Any, ...]:

@@ -93,16 +93,16 @@ class Tiles:
 
     def _filled(self, tile: Tile, region: Region, out: Block | None) -> Block:
         node, shape = tile.node, extents(region)
-        if isinstance(node.operation, Fused):
-            outs: list[Block | None] = [None] * len(node.operation.formula.outputs)
-            outs[tile.output] = out
-            made = self.fusions.make(node, region, outs)[tile.output]
-            self._piece.clear()
-            return made
         known = self._divisible.get(id(tile))
         if known is None:
             known = self._divisible[id(tile)] = divisible(tile)
             _dig(tile)
+        if isinstance(node.operation, Fused):
+            outs: list[Block | None] = [None] * len(node.operation.formula.outputs)
+            outs[tile.output] = np.empty(shape, dtype_of(tile), tile.order) if out is None else out
+            made = self.fusions.make(node, region, outs)[tile.output]
+            self._piece.clear()
+            return made
         if not known or math.prod(shape) <= PIECE:
             found = self._made(node, region, out)
             self._piece.clear()
