@@ -206,40 +206,7 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
     def explain(self, *, source: bool = False, **options: Any) -> Any:
         """Return the plan: stages, passes, bytes, policy, memory; no data is read for it.
 
-        Parameters
-        ----------
-        source : bool
-            Show the loops that are generated for it, too.
-        **options
-            As of `oocarray.options`.
-
-        Returns
-        -------
-        str
-            It shows itself as it is.
-
-        Examples
-        --------
-        >>> import oocarray as oo
-        >>> x = oo.from_array(np.ones((1000, 1000)))
-        >>> told = ((x - 1) ** 2).sum().explain(source=True, fuse=True)
-        >>> print(told[told.index("  one loop") :])
-          one loop of 2 operations, no block in between
-            in memory at once: at most 7.63 MiB
-            # array in memory (1000, 1000) float64, 7.63 MiB -> v0
-            # 1.0 -> c0
-            def fused(table, n, status, _3, _4, _5, _6, _7):
-                a0 = get(table, 0)  # float64
-                c0 = load(get(table, 1), f8, 0)
-                t0 = get(table, 2)  # float64
-                clear_complaints()
-                for i in range(n):
-                    v0 = load(a0, f8, i)
-                    v1 = f8(v0 - c0)
-                    v2 = f8(v1 * v1)
-                    store(t0, i, v2)
-                put(status, 0, get(status, 0) | complaints())
-                return 0
+        With ``source=True`` the loops that are generated for it, too; the rest are options.
         """
         from .explain import explain
 

@@ -34,9 +34,11 @@ def loop_words(stage: Stage, options: Options) -> list[str]:
         id(node.operation): node.operation for node in nodes if isinstance(node.operation, Fused)
     }
     if fused:
-        count = sum(len(one.formula.steps) for one in fused.values())
+        steps = sum(len(one.formula.steps) for one in fused.values())
+        if not steps:
+            return ["all that is reduced takes each element while it is in the cache"]
         loops = "one loop" if len(fused) == 1 else f"{len(fused)} loops"
-        words = f"{loops} of {format_count(count, 'operation')}, no block in between"
+        words = f"{loops} of {format_count(steps, 'operation')}, no block in between"
         others = len(nodes) - sum(isinstance(node.operation, Fused) for node in nodes)
         return [f"{words}; {format_count(others, 'other')} by NumPy" if others else words]
     pointwise = [node for node in nodes if node.operation.pointwise]

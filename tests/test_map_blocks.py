@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oocarray as oo
-from oocarray.backends import mapped
+from oocarray.backends import planning
 
 NAN = math.nan
 SCHEDULERS = ("serial", "threads", "processes")
@@ -999,7 +999,7 @@ def test_splitting_changes_nothing(data: st.DataObject) -> None:
     less = options(np.subtract, lazy, lazy.sum(axis=0, keepdims=True), dtype="f8")
     expected = (values + row) * values
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mapped, "LEAF_BYTES", 64)
+        patch.setattr(planning, "LEAF_BYTES", 64)
         for memory in (64 << 10, 24 << 10, 12 << 10):
             assert np.array_equal(lazy.compute(memory=memory), expected)
             got = less.compute(memory=memory)
