@@ -204,10 +204,7 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
         return store(self, target, overwrite=overwrite, compute=compute, wait=wait, **options)
 
     def explain(self, *, source: bool = False, **options: Any) -> Any:
-        """Return the plan: stages, passes, bytes, policy, memory; no data is read for it.
-
-        With ``source=True`` the loops that are generated for it, too; the rest are options.
-        """
+        """Return the plan: stages, passes, bytes, memory; with `source` its loops; reads nothing."""
         from .explain import explain
 
         return explain([Root(self.node)], merged(options), source)
