@@ -204,7 +204,7 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
         return store(self, target, overwrite=overwrite, compute=compute, wait=wait, **options)
 
     def explain(self, *, source: bool = False, **options: Any) -> Any:
-        """Return the plan: stages, passes, bytes, memory; with `source` the loops. Reads nothing."""
+        """Return the plan: stages, bytes, memory; with `source` its loops; no data is read."""
         from .explain import explain
 
         return explain([Root(self.node)], merged(options), source)

@@ -69,7 +69,7 @@ def loop_source(stage: Stage) -> list[str]:
         seen.add(id(operation))
         source = write_source(operation.formula)
         lines += [f"# {_input(arg, stage)} -> v{k}" for k, arg in enumerate(node.args)]
-        lines += [f"# {one[0]!s} -> c{k}" for k, one in enumerate(source.constants)]
+        lines += [f"# {one[()]!s} -> c{k}" for k, one in enumerate(source.constants)]
         lines += source.text.splitlines()
     return [f"    {line}" for line in lines]
 

@@ -18,7 +18,7 @@ from ..fusing.source import write_source
 from ..fusing.stream import compiled_drive, compiled_move
 from ..grid import Grid
 from ..leaves.loops import Recipe
-from ..leaves.rule import compiled_rule
+from ..leaves.rule import compiled_each, compiled_rule, compiled_turn
 from ..operations.scalar import ScalarFunction
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Stage
 from ..program import (
@@ -133,6 +133,8 @@ def _loop_code(operation: Fused, recipes: Sequence[Recipe]) -> Code:
         loop,
         compiled_drive(),
         compiled_move(),
+        compiled_each(),
+        compiled_turn(),
         tuple((recipe, compiled_rule(recipe)) for recipe in dict.fromkeys(recipes)),
         (*formula.points, *(True,) * len(source.constants)),
         tuple(dtype.itemsize for _, dtype in formula.outputs),

@@ -20,6 +20,7 @@ from ..plan import Options, Plan
 from ..runtime.interrupts import ends_by_sigterm
 from ..runtime.leaving import drop_of
 from ..runtime.limits import default_workers, memory_of, room
+from ..runtime.outside import outside
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
@@ -131,7 +132,7 @@ def _tell_not_fused(error: NotFused) -> None:
         "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
         f"{words[0] if words else type(error.__cause__).__name__}",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=outside(),
     )
 
 

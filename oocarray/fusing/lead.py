@@ -36,6 +36,8 @@ class Code:
     """None: everything that is wanted is an input."""
     drive: jit.Compiled
     move: jit.Compiled
+    each: jit.Compiled
+    turn: jit.Compiled
     rules: tuple[tuple[Recipe, jit.Compiled], ...]
     points: tuple[bool, ...]
     """Of the inputs, constants included."""
@@ -82,6 +84,7 @@ class Way:
                 *places[second:],
                 0 if code.loop is None else jit.address(code.loop),
                 jit.address(code.move),
+                jit.address(code.turn if spec.gathered else code.each),
                 *(jit.address(rules[recipe]) for recipe in self.recipes),
                 _address(self._pointers),
                 _address(self.complaints),

@@ -26,7 +26,7 @@ _KINDS = "biuf"
 _SHORT = {
     np.dtype(code): code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
 }
-_CONSTANT = 1 << 16
+_DIVIDING = (np.floor_divide, np.remainder, np.fmod)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +98,9 @@ def _word(
     if loop is None or loop[-1] != dtype:
         return None
     told = dict(kwargs)
+    limits = [part.value for part in template[1:] if isinstance(part, Literal)]
+    if len(limits) == len(template) - 1 and all(value == value for value in limits):
+        told["literal limits"] = True
     if len(template) == 2 and isinstance(template[1], Literal):
         value = template[1].value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -120,6 +123,7 @@ class _Writer:
         self.lines: list[str] = []
         self.rarely: list[str] = []
         self.rare: list[str] = []
+        self.tests: list[str] = []
         self.fixed = self.exact = True
         self.used: set[int] = set()
 
@@ -172,11 +176,20 @@ class _Writer:
         operands = self._named(number, operands, one.template)
         line = self._result(number, one.template.format(*operands), loop[-1])
         self.lines.append(line)
+        if step.operation.function in _DIVIDING and loop[-1].kind in "iu":
+            self._divided(operands, loop[-1])
         if one.rare is not None and one.any is not None:
             self.rare.append(one.rare.format(*operands))
             self.rarely.append(self._result(number, one.any.format(*operands), loop[-1]))
         else:
             self.rarely.append(line)
+
+    def _divided(self, operands: list[str], dtype: np.dtype[Any]) -> None:
+        """Note what NumPy warns of, and the processor says nothing about."""
+        self.tests.append(f"zero |= {operands[1]} == 0")
+        if dtype.kind == "i":
+            least = np.iinfo(dtype).min
+            self.tests.append(f"over |= ({operands[0]} == {least}) & ({operands[1]} == -1)")
 
     def _named(self, number: int, operands: list[str], template: str) -> list[str]:
         """Give a name to what would otherwise be converted more than once."""
@@ -218,11 +231,8 @@ class _Writer:
 
     def _constant(self, value: Any, dtype: np.dtype[Any]) -> str:
         with np.errstate(all="ignore"):
-            made = (
-                np.array([value]).astype(dtype)
-                if not isinstance(value, int)
-                else np.array([value], dtype)
-            )
+            whole = isinstance(value, int)
+            made = np.array(value, dtype) if whole else np.array(value).astype(dtype)
         key = made.dtype.str, made.tobytes()
         for at, known in enumerate(self.constants):
             if (known.dtype.str, known.tobytes()) == key:
@@ -279,16 +289,25 @@ class _Writer:
         lines.append("    clear_complaints()")
         if self.rare:
             lines.append("    rare = False")
+        lines += [f"    {name} = False" for name in ("zero", "over") if self._tested(name)]
         lines.append("    for i in range(n):")
-        tests = [f"rare |= {text}" for text in self.rare]
+        tests = [*self.tests, *(f"rare |= {text}" for text in self.rare)]
         lines += [f"        {text}" for text in (*each, *self.lines, *tests, *stores)]
         if self.rare:
             lines.append("    if rare:  # for few elements the code above is not made")
             lines.append("        for i in range(n):")
             lines += [f"            {text}" for text in (*each, *self.rarely, *stores)]
-        lines.append("    put(status, 0, get(status, 0) | complaints())")
+        noted = "".join(
+            f" | {bit} * int({name})"
+            for name, bit in (("zero", 2), ("over", 4))
+            if self._tested(name)
+        )
+        lines.append(f"    put(status, 0, get(status, 0) | complaints(){noted})")
         lines.append("    return 0")
         return "\n".join(lines) + "\n"
+
+    def _tested(self, name: str) -> bool:
+        return any(text.startswith(f"{name} ") for text in self.tests)
 
 
 def _mentions(one: Word, at: int) -> bool:

@@ -82,6 +82,7 @@ class Names:
     turned: int = field(init=False)
     fill: int = field(init=False)
     move: int = field(init=False)
+    many: int = field(init=False)
     rules: int = field(init=False)
     pointers: int = field(init=False)
     status: int = field(init=False)
@@ -97,7 +98,8 @@ class Names:
         self.turned = self.results + count
         self.fill = self.turned + count
         self.move = self.fill + 1
-        self.rules = self.move + 1
+        self.many = self.move + 1
+        self.rules = self.many + 1
         self.pointers = self.rules + count
         self.status = self.pointers + 1
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..leaves.rule import BEGIN, EACH, END, TAKE, TURN
+from ..leaves.rule import BEGIN, END, TAKE, packed
 from .spec import Names, Spec, Taken, collapsed
 from .stream import CELLS
 
@@ -35,7 +35,8 @@ class Tape:
 
     Numbers of `bases`: 0 is nothing, then come the arrays, the buffers of what is made, buffers
     for copies of the inputs, the states of the reductions, where their results go, their buffers;
-    then the generated loop, the copying, the rules; the pointers, and what is complained of.
+    then the generated loop, the copying, what makes many results at once, the rules; the pointers,
+    and what is complained of.
     """
 
     rows: Ints
@@ -62,10 +63,10 @@ def write_tape(spec: Spec) -> Tape | None:
     slab = max(SLAB_BYTES // item, 1)
     if spec.gathered:
         whole = min(spec.gathered, max(math.prod(a), 1)) * reduced * inner
-        return _Writer(spec, max(whole, 1)).together(spec.gathered, TURN)
+        return _Writer(spec, max(whole, 1)).together(spec.gathered, True)
     if not spec.width and reduced * inner <= slab and spec.taken:
         count = max(slab // (reduced * inner), 1)
-        return _Writer(spec, count * reduced * inner).together(count, EACH)
+        return _Writer(spec, count * reduced * inner).together(count, False)
     if not spec.taken:
         return _Writer(spec, slab).stored()
     lanes = min(spec.width or inner, inner)
@@ -106,7 +107,7 @@ class _Writer:
 
     # ---- all results of a leaf in one stream ----------------------------------------------------
 
-    def together(self, count: int, what: int) -> Tape:
+    def together(self, count: int, turn: bool) -> Tape:
         """Elements of all results in one stream; `count` results of them are made at once."""
         spec = self.spec
         reduced, inner = math.prod(spec.extents[1]), math.prod(spec.extents[2])
@@ -121,19 +122,20 @@ class _Writer:
                 number = leaf * results + at // each
                 here = min(count, results - at // each)
                 for q, one in enumerate(spec.taken):
-                    self._each(q, one, what, here, number * inner, reduced, inner)
+                    self._each(q, one, turn, here, number * inner, reduced, inner)
         return self._done()
 
     def _each(
-        self, q: int, one: Taken, what: int, count: int, number: int, reduced: int, inner: int
+        self, q: int, one: Taken, turn: bool, count: int, number: int, reduced: int, inner: int
     ) -> None:
+        """Let a reduction make `count` results, each of elements side by side."""
         names = self.names
-        turn = what == TURN
         base, start = self.sources[one.made]
+        told = packed(count, self.spec.made[one.made].item, one.size)
         self._row(
-            (0, what, 0, start, reduced, inner, count, 0 if turn else one.k, number * one.size),
+            (0, 0, 0, start, reduced, inner, told, 0 if turn else one.k, number * one.size),
             (
-                *(names.rules + q, 0, names.states + q, base, 0, 0, 0),
+                *(names.many, names.rules + q, names.states + q, base, 0, 0, 0),
                 *(names.turned + q if turn else 0, names.results + q),
             ),
         )

@@ -19,7 +19,10 @@ from .word_loops import CLIP, Loop, loop_of, name_of, supported
 
 __all__ = ["Word", "cast", "loop_of", "word"]
 
-_CLIPPED = {  # NumPy's clip takes the limit where they are equal, and keeps NaN of all three
+_CLIPPED = {
+    # NumPy's clip takes the limit where they are equal, and keeps NaN of all three; of limits that
+    # are numbers it keeps the element, which tells in the sign of zero.
+    "fixed": ("{1} if {0} < {1} else {0}", "{1} if {0} > {1} else {0}"),
     "f": (
         "{0} if ({0} > {1}) | ({0} != {0}) else {1}",
         "{0} if ({0} < {1}) | ({0} != {0}) else {1}",
@@ -67,7 +70,7 @@ def word(
         What `loop_of` found.
     kwargs : mapping
         As they are passed to `function`; with the key ``"literal exponent"``, if that is a Python
-        number.
+        number, and ``"literal limits"``, if all operands but the first are numbers other than NaN.
     math : {"vector", "libm"}
         Whether to use this package's own vectorized kernels of transcendental functions.
 
@@ -115,7 +118,8 @@ def _made(spelled: Any, exact: bool = True, flags: bool = True) -> Word | None:
 
 def _ufunc_word(ufunc: np.ufunc, loop: Loop, kwargs: Mapping[str, Any], math: str) -> Word | None:
     if ufunc is CLIP:
-        return _made(_clip_spelled(loop), flags=loop[0].kind != "f")
+        fixed = "literal limits" in kwargs
+        return _made(_clip_spelled(loop, fixed), flags=loop[0].kind != "f")
     if ufunc.nin != len(loop) - 1 or ufunc.nout != 1:
         return None
     exponent = kwargs.get("literal exponent")
@@ -161,10 +165,11 @@ def _vector_word(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Word | None:
     return Word(template, tuple(needs), False, rare, f"{every.__name__}({arguments})")
 
 
-def _clip_spelled(loop: Loop) -> Any:
+def _clip_spelled(loop: Loop, fixed: bool) -> Any:
     if len(loop) != 4 or len(set(loop)) != 1 or loop[0].kind == "b":
         return None
-    low, high = _CLIPPED["f" if loop[0].kind == "f" else "i"]
+    kind = "f" if loop[0].kind == "f" else "i"
+    low, high = _CLIPPED["fixed" if fixed and kind == "f" else kind]
     inner = f"({low})"
     return high.replace("{1}", "{2}").replace("{0}", inner), {}
 
@@ -186,7 +191,7 @@ def _function_spelled(function: Any, loop: Loop, kwargs: Mapping[str, Any]) -> A
         return "({0} == {1}) | (({0} != {0}) & ({1} != {1}))", {}
     if name == "oocarray.namespace.rounding._Clip":
         if function.low and function.high:
-            return _clip_spelled(loop)
+            return _clip_spelled(loop, "literal limits" in kwargs)
         ufunc = np.maximum if function.low else np.minimum
         found = _ufunc_word(ufunc, loop, {}, "libm")
         return None if found is None else (found.template, dict(found.needs))

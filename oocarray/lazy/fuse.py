@@ -77,7 +77,7 @@ class _Stage:
 
     def fused(self) -> Stage:
         stage, program = self.stage, self.stage.kernel
-        if not isinstance(program, Program):
+        if not isinstance(program, Program) or 0 in stage.grid.shape:
             return stage
         applies = {id(a): a for value in self._tops() for a in applies_in(value)}
         if not applies and len(program.values) < 2:

@@ -17,11 +17,21 @@ from oocarray.leaves.kernels import rules
 from oocarray.leaves.loops import Recipe
 from oocarray.leaves.walk import WIDTH
 
-__all__ = ["BEGIN", "EACH", "END", "ROOM", "TAKE", "TURN", "compiled_rule", "state_of"]
+__all__ = [
+    "BEGIN",
+    "END",
+    "ROOM",
+    "TAKE",
+    "compiled_each",
+    "compiled_rule",
+    "compiled_turn",
+    "packed",
+    "state_of",
+]
 
 ROOM = WIDTH + 40
 """Numbers in a row of a state: rows 8 KiB apart would stall each other."""
-BEGIN, TAKE, END, EACH, TURN = range(5)
+BEGIN, TAKE, END = range(3)
 """What a rule is asked to do; see `_made`."""
 
 
@@ -52,85 +62,99 @@ def _made(recipe: Recipe) -> Callable[..., Any]:
     from oocarray import machine
 
     array_at: Any = machine.array_at
+    update, merge = (kernel(part) for part in rules(recipe.rule, *recipe.constants))
     loop = recipe.loop(None)
     fields, depth = loop.fields, loop.depth
     held, work = loop.state, loop.work
-    update, begin, end, each, turn = _parts(recipe, fields, depth)
 
-    def rule(what, state_at, data_at, rows, lanes, first, step, more):  # type: ignore[no-untyped-def]
+    def rule(what, state_at, data_at, rows, lanes, first, step, spread):  # type: ignore[no-untyped-def]
         # BEGIN: set `lanes` lanes to what they start from.
-        # TAKE: take `rows` rows of `lanes` elements at `data_at`; `first` and `step` as of an
-        #     update, with a spread of 1 where `more` says so.
+        # TAKE: take `rows` rows of `lanes` elements at `data_at`; the rest as of an update.
         # END: merge `rows` groups of `lanes` lanes, and write the numbers of each to `data_at`.
-        # EACH: for each of `first` results beside one another, all three: of `rows` rows of
-        #     `lanes` elements, `step` rows side by side; the numbers go to `more`.
-        # TURN: the same with all results side by side, as there are few rows; `step` is a buffer.
+        # Each part is here once only: the time to compile it is what a first run waits for.
         state = array_at(state_at, (depth + 1, ROOM), held)
         if what == BEGIN:
-            begin(state, lanes)
+            for f in range(fields):
+                for j in range(lanes):
+                    state[f, j] = state[depth, f]
         elif what == TAKE:
             data = array_at(data_at, (rows * lanes,), work)
-            update(state, data, 0, rows, lanes, lanes, first, step, more)
-        elif what == END:
-            end(state, rows, lanes, array_at(data_at, (lanes, fields), held))
+            update(state, data, 0, rows, lanes, lanes, first, step, spread)
         else:
-            data = array_at(data_at, (first * rows * lanes,), work)
-            out = array_at(more, (first, lanes, fields), held)
-            if what == EACH:
-                each(state, data, rows, lanes, first, step, out)
-            else:
-                turn(state, data, rows, lanes, first, array_at(step, data.shape, work), out)
+            left = rows
+            while left > 1:
+                half = (left + 1) // 2
+                merge(state, (left - half) * lanes, half * lanes)
+                left = half
+            out = array_at(data_at, (lanes, fields), held)
+            for j in range(lanes):
+                for f in range(fields):
+                    out[j, f] = state[f, j]
         return 0
 
     return rule
 
 
-def _parts(recipe: Recipe, fields: int, depth: int) -> tuple[Any, ...]:
-    """What a rule does: its update, and with that the rest."""
-    update, merge = (kernel(part) for part in rules(recipe.rule, *recipe.constants))
+@functools.cache
+def compiled_each() -> Compiled:
+    """Reduces results one after the other, by any rule: each of few elements side by side.
 
-    @kernel
-    def begin(state, lanes):  # type: ignore[no-untyped-def]
-        for f in range(fields):
-            for j in range(lanes):
-                state[f, j] = state[depth, f]
+    Examples
+    --------
+    >>> compiled_each().name
+    'each'
+    """
+    from oocarray import machine
 
-    @kernel
-    def end(state, groups, lanes, out):  # type: ignore[no-untyped-def]
-        left = groups
-        while left > 1:
-            half = (left + 1) // 2
-            merge(state, (left - half) * lanes, half * lanes)
-            left = half
-        for j in range(lanes):
-            for f in range(fields):
-                out[j, f] = state[f, j]
+    call: Any = machine.call
 
-    @kernel
-    def each(state, data, rows, lanes, count, k, out):  # type: ignore[no-untyped-def]
+    def each(rule, state, data, rows, lanes, packed, k, out):  # type: ignore[no-untyped-def]
+        count, item, size = packed & 0xFFFFFFFF, (packed >> 32) & 0xFF, packed >> 40
         whole = rows // k
         rest = (rows - whole * k) * lanes
         spread = 1 if k > 1 else 0
         for number in range(count):
-            start = number * rows * lanes
-            begin(state, k * lanes)
-            update(state, data, start, whole, k * lanes, k * lanes, 0, k, spread)
+            call(rule, BEGIN, state, 0, 0, k * lanes, 0, 0, 0)
+            call(rule, TAKE, state, data, whole, k * lanes, 0, k, spread)
             if rest > 0:
-                update(state, data, start + whole * k * lanes, 1, 0, rest, whole * k, k, spread)
-            end(state, k, lanes, out[number])
+                at = data + whole * k * lanes * item
+                call(rule, TAKE, state, at, 1, rest, whole * k, k, spread)
+            call(rule, END, state, out + number * lanes * size, k, lanes, 0, 0, 0)
+            data += rows * lanes * item
+        return 0
 
-    @kernel
-    def turn(state, data, rows, lanes, count, buffer, out):  # type: ignore[no-untyped-def]
+    return compile_kernel(each, (ScalarArg("int"),) * 8)
+
+
+@functools.cache
+def compiled_turn() -> Compiled:
+    """Reduces results side by side, by any rule: each of so few elements that lanes are results.
+
+    Examples
+    --------
+    >>> compiled_turn().name
+    'turn'
+    """
+    from oocarray import machine
+
+    call: Any = machine.call
+    copy: Any = machine.copy
+
+    def turn(rule, state, data, rows, lanes, packed, buffer, out):  # type: ignore[no-untyped-def]
+        count, item = packed & 0xFFFFFFFF, (packed >> 32) & 0xFF
         width = count * lanes
         for r in range(rows):
             for t in range(count):
-                for b in range(lanes):
-                    buffer[r * width + t * lanes + b] = data[(t * rows + r) * lanes + b]
-        begin(state, width)
-        update(state, buffer, 0, rows, width, width, 0, 1, 0)
-        for t in range(count):
-            for b in range(lanes):
-                for f in range(fields):
-                    out[t, b, f] = state[f, t * lanes + b]
+                to = buffer + (r * width + t * lanes) * item
+                copy(to, data + (t * rows + r) * lanes * item, lanes * item)
+        call(rule, BEGIN, state, 0, 0, width, 0, 0, 0)
+        call(rule, TAKE, state, buffer, rows, width, 0, 1, 0)
+        call(rule, END, state, out, 1, width, 0, 0, 0)
+        return 0
 
-    return update, begin, end, each, turn
+    return compile_kernel(turn, (ScalarArg("int"),) * 8)
+
+
+def packed(count: int, item: int, size: int) -> int:
+    """How many results, the bytes of an element and of the numbers of a result, as one integer."""
+    return count | item << 32 | size << 40

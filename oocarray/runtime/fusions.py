@@ -60,6 +60,8 @@ class Fusions:
             np.empty(shape, dtype) if out is None else out
             for out, (_, dtype) in zip(outs, operation.formula.outputs, strict=True)
         ]
+        if 0 in shape:
+            return made
         fortran = made[0].flags.f_contiguous and not made[0].flags.c_contiguous
         most = PIECE
         if self._lies(node):
@@ -67,7 +69,8 @@ class Fusions:
             most = _LINES * line if line >= _SHORT else PIECE
         fastest = fastest_first(len(shape), "F" if fortran else "C")
         for piece in [region] if math.prod(shape) <= most else cut(region, most, fastest):
-            here = _within(piece, region)
+            # Of an array without axes an index that says so is a view, no element.
+            here: Any = (..., *_within(piece, region))
             self._piece(operation, node, piece, [block[here] for block in made])
         return made
 
@@ -143,7 +146,7 @@ class Fusions:
                     for base, part in zip(region, own, strict=True)
                 )
                 near = self._blocks(node, piece)
-                there = [None if out is None else out[own] for out in outs]
+                there = [None if out is None else out[(..., *own)] for out in outs]
                 if _line([*near, *(out for out in there if out is not None)], turned) < _SHORT:
                     near = [np.array(block, order="F" if turned else "C") for block in near]
                 one = Run(tuple(slice(0, part.stop - part.start) for part in leaf), 0, 1, ())
