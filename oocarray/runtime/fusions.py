@@ -146,7 +146,8 @@ class Fusions:
                     for base, part in zip(region, own, strict=True)
                 )
                 near = self._blocks(node, piece)
-                there = [None if out is None else out[(..., *own)] for out in outs]
+                at: Any = (..., *own)
+                there = [None if out is None else out[at] for out in outs]
                 if _line([*near, *(out for out in there if out is not None)], turned) < _SHORT:
                     near = [np.array(block, order="F" if turned else "C") for block in near]
                 one = Run(tuple(slice(0, part.stop - part.start) for part in leaf), 0, 1, ())
