@@ -43,43 +43,33 @@ def make_walk(update: Function, merge: Function) -> Function:
         L, sL, A, sA, R, sR, B, k, T, W = dims
         F = out.shape[3]
         spread = 1 if k > 1 else 0
+        results = out.reshape((L, A * B, F))
         for leaf in range(L):
-            if T > 0:
-                for a in range(0, A, T):
-                    rows = min(T, A - a)
-                    for f in range(F):
-                        for j in range(rows * B):
-                            state[f, j] = seed[f]
-                    lanes = rows * B
-                    for r in range(R):
-                        start = leaf * sL + a * sA + r * sR
-                        into = r * lanes
-                        if B == 1:
-                            for t in range(rows):
-                                buf[into + t] = flat[start + t * sA]
-                        else:
-                            for t in range(rows):
-                                for b in range(B):
-                                    buf[into + t * B + b] = flat[start + t * sA + b]
-                    update(state, buf, 0, R, lanes, lanes, 0, 1, 0)
-                    for t in range(rows):
-                        for b in range(B):
-                            for f in range(F):
-                                out[leaf, a + t, b, f] = state[f, t * B + b]
-                continue
-            for a in range(A):
-                for b in range(0, B, W):
-                    n = min(W, B - b)
-                    start = leaf * sL + a * sA + b
+            for a in range(0, A, max(T, 1)):
+                for b in range(0, B, B if T > 0 else W):
+                    if T > 0:
+                        n = min(T, A - a) * B
+                        for r in range(R):
+                            start = leaf * sL + a * sA + r * sR
+                            for t in range(n // B):
+                                for j in range(B):
+                                    buf[r * n + t * B + j] = flat[start + t * sA + j]
+                        src, start, stride = buf, 0, n
+                    else:
+                        n = min(W, B - b)
+                        src, start, stride = flat, leaf * sL + a * sA + b, k * sR
                     for f in range(F):
                         for j in range(k * n):
                             state[f, j] = seed[f]
                     whole = R // k
                     rest = R - whole * k
-                    update(state, flat, start, whole, k * sR, k * n, 0, k, spread)
-                    if rest > 0:
-                        end = start + whole * k * sR
-                        update(state, flat, end, 1, 0, rest * n, whole * k, k, spread)
+                    # Both are here once, in a loop: the time to compile a reduction is theirs.
+                    rows, m, first = whole, k * n, 0
+                    for part in range(2 if rest > 0 else 1):
+                        if part == 1:
+                            start += whole * stride
+                            rows, stride, m, first = 1, 0, rest * n, whole * k
+                        update(state, src, start, rows, stride, m, first, k, spread)
                     left = k
                     while left > 1:
                         half = (left + 1) // 2
@@ -87,7 +77,7 @@ def make_walk(update: Function, merge: Function) -> Function:
                         left = half
                     for j in range(n):
                         for f in range(F):
-                            out[leaf, a, b + j, f] = state[f, j]
+                            results[leaf, a * B + b + j, f] = state[f, j]
 
     return walk
 
