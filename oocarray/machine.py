@@ -148,15 +148,17 @@ def array_at(address, shape, dtype):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def call(typingctx, address, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
-    """Call compiled code that takes eight integers and returns one."""
+    """Call compiled code that takes eight integers and returns one; what it raises is raised."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         kinds = [types.int64] * 8
         form = context.call_conv.get_function_type(types.int64, kinds)
         function = builder.inttoptr(args[0], form.as_pointer())
-        _, found = context.call_conv.call_function(
+        status, found = context.call_conv.call_function(
             builder, function, types.int64, kinds, list(args[1:])
         )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
         return found
 
     return types.int64(*(types.int64,) * 9), codegen

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -882,3 +883,55 @@ def test_the_processor_works_on_several_elements_at_once(npy: Make, tmp_path: Pa
     called = re.findall(r"\b(?:call|jmp)q?\s+\*?(\S+)", text)
     called += re.findall(r"movabsq\s+\$([A-Za-z_]\w*)", text)
     assert not [name for name in called if re.fullmatch(names, name.partition("@")[0])]
+
+
+_factor: Any = 1
+
+
+def test_what_a_function_of_scalars_raises_is_raised(anywhere: str) -> None:
+    @oo.elementwise
+    def checked(v):
+        if v < 0:
+            raise ValueError("negative")
+        return v * 2
+
+    x = oo.from_array(np.array([1.0, -1.0, 3.0, 4.0]))
+    for expression in (checked(x) + 1, (checked(x) + 1).sum()):
+        with pytest.raises(ValueError, match="negative"):
+            expression.compute()
+
+
+def test_a_plan_is_not_kept_for_a_function_whose_globals_change(npy: Make, monkeypatch) -> None:
+    path = npy((50,), "i8")
+
+    @oo.elementwise
+    def scaled(v):
+        return v * _factor
+
+    x, a = oo.open(path), np.load(path)
+    same(scaled(x).compute(scheduler="serial"), a)
+    monkeypatch.setattr(sys.modules[__name__], "_factor", 1.5)
+    same(scaled(x).compute(scheduler="serial"), a * 1.5)
+
+
+def test_plans_are_kept_for_threads_at_once(npy: Make) -> None:
+    x = oo.open(npy((40,)))
+    options = merged({"scheduler": "serial", "fuse": True})
+    limits = mapped.limits_of(options)
+    roots = [Root((x + k).node) for k in range(40)]
+    failed: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        chosen = np.random.default_rng(seed)
+        try:
+            for _ in range(300):
+                mapped.plan_of([roots[chosen.integers(40)]], limits, options)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed

@@ -5,6 +5,8 @@ It runs nothing, but for what must be computed to learn a dtype.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +31,18 @@ _LARGEST = 64 << 20
 _ITEMS = 8
 """So many of them each worker has at least, so that all end at about the same time."""
 _REMEMBERED = 32
+_plans: OrderedDict[Any, _Fitted] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """A lock held by another thread at fork would stay held in the child."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +56,6 @@ class _Fitted:
     cost: int
     """Bytes of the largest item."""
     resident: int
-
-
-_plans: OrderedDict[Any, _Fitted] = OrderedDict()
 
 
 def plan_of(
@@ -65,17 +76,20 @@ def plan_of(
             learn_dtypes(root.node, options)
         return lower(roots) if limits is None else _fitted(roots, limits, options).plan
     key = _key(roots, limits, options)
-    known = None if key is None else _plans.get(key)
+    with _lock:
+        known = None if key is None else _plans.get(key)
+        if known is not None:
+            _plans.move_to_end(key)
     if known is not None and _still_fits(known, limits):
-        _plans.move_to_end(key)
         return known.plan
     for root in roots:
         learn_dtypes(root.node, options)
     found = _fitted(roots, limits, options)
     if key is not None:
-        _plans[key] = found
-        while len(_plans) > _REMEMBERED:
-            _plans.popitem(last=False)
+        with _lock:
+            _plans[key] = found
+            while len(_plans) > _REMEMBERED:
+                _plans.popitem(last=False)
     return found.plan
 
 

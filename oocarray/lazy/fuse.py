@@ -86,16 +86,16 @@ class _Stage:
         for group in self._groups():
             for number, tile in zip(group, self._together(group), strict=True):
                 values[number] = tile
-        values = self._trees(values)
-        loops = {
-            id(a.operation)
-            for value in self._tops(values)
-            for a in applies_in(value)
-            if isinstance(a.operation, Fused)
-        }
-        if len(loops) > _MOST_LOOPS:
-            return stage
-        return replace(stage, kernel=replace(program, values=tuple(values)))
+        # Where trees would need too many loops, NumPy makes what is below those.
+        for found in (self._trees(values), values):
+            if self._loops(found) <= _MOST_LOOPS:
+                return replace(stage, kernel=replace(program, values=tuple(found)))
+        return stage
+
+    def _loops(self, values: list[Value]) -> int:
+        """How many loops some values need."""
+        operations = [node.operation for top in self._tops(values) for node in applies_in(top)]
+        return len({id(one) for one in operations if isinstance(one, Fused)})
 
     def _tops(self, values: Iterable[Value] | None = None) -> list[Any]:
         """Everything that operations end in: what is written, and what users' functions take."""
@@ -126,12 +126,7 @@ class _Stage:
                     or _one(stage, value).kind not in "biuf"
                 ):
                     continue
-                key = (
-                    write.leaves,
-                    reduction.axes,
-                    reduction.turned,
-                    _one(stage, value).char in "eg",
-                )
+                key = write.leaves, reduction.axes, reduction.turned
                 groups.setdefault(key, []).append(number)
             elif isinstance(value, Tile) and _stored(write) and write.grid == stage.grid:
                 stores.append(number)

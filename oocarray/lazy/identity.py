@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from ..operations.scalar import ScalarFunction
 from .expr import MapNode, OpNode, PickNode, ReduceNode
 from .node import KeptNode, MemoryNode, Node, StoredNode, postorder
 from .written import writes
@@ -75,12 +76,15 @@ def signature(nodes: Sequence[Node]) -> Any:
                 continue
             if not isinstance(one, (StoredNode, OpNode, ReduceNode)) or isinstance(one, KeptNode):
                 return None
+            if isinstance(one, OpNode) and isinstance(one.operation, ScalarFunction):
+                return None  # its dtype may change with the globals of the function
             own = identity(one)
             if own[0] == "object":
                 return None
             # The arguments by their numbers here, rather than by what objects they happen to be.
             children = tuple(numbers[id(child)] for child in one.children)
-            own = tuple(part for part in own if part != tuple(map(id, one.children)))
+            if children:
+                own = tuple(part for part in own if part != tuple(map(id, one.children)))
             numbers[id(one)] = told.setdefault((type(one), own, children), len(told))
     try:
         return hash(tuple(told)) and (tuple(told), tuple(numbers[id(top)] for top in nodes))

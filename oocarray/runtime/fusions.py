@@ -31,6 +31,8 @@ _SHORT = 32
 """Elements of a line below which it pays to copy what is not contiguous first."""
 _LINES = 1 << 13
 """Lines of a region that is made in one go: a call or two for each are written down."""
+_WAYS = 64
+"""So many are kept: blocks of few shapes are made over and over."""
 _LOOKS = 2
 """So often a complaint of a kind that NumPy does not confirm is looked into."""
 
@@ -88,7 +90,7 @@ class Fusions:
         known = self._ways.get(key)
         if known is None:
             assert operation.code is not None
-            known = self._ways[key] = [way_of_elements(operation.code, blocks, places)]
+            known = self._keep(key, [way_of_elements(operation.code, blocks, places)])
         known[0].go(blocks, places)
         for out, place in zip(outs, places, strict=True):
             if out is not place:
@@ -172,13 +174,19 @@ class Fusions:
         key = (id(operation), spans, run.axis, run.count, *lies)
         ways = self._ways.get(key)
         if ways is None:
-            ways = self._ways[key] = _ways_of(operation, arrays, places, reductions, run, axes)
+            ways = self._keep(key, _ways_of(operation, arrays, places, reductions, run, axes))
         found = []
         for way in ways:
             found += way.go(arrays, places)
             self._look(operation, way, [block[run.region] for block in arrays])
             places = [None] * len(places)
         return found
+
+    def _keep(self, key: Any, ways: list[Way]) -> list[Way]:
+        if len(self._ways) >= _WAYS:
+            self._ways.clear()
+        self._ways[key] = ways
+        return ways
 
     def _blocks(self, node: Apply, region: Region) -> list[Block]:
         """What a region is made of: native, of its extents."""
