@@ -916,7 +916,7 @@ def test_a_plan_is_not_kept_for_a_function_whose_globals_change(npy: Make, monke
 
 def test_plans_are_kept_for_threads_at_once(npy: Make) -> None:
     x = oo.open(npy((40,)))
-    options = merged({"scheduler": "serial", "fuse": True})
+    options = config.merged({"scheduler": "serial", "fuse": True})
     limits = mapped.limits_of(options)
     roots = [Root((x + k).node) for k in range(40)]
     failed: list[BaseException] = []
