@@ -231,13 +231,13 @@ def _leaf_bytes(tile: Tile, write: Partials) -> int:
 
 
 def _tiles_of(stage: Stage) -> list[Tile]:
-    """Every tile that is made for an item of a stage, each once."""
+    """Every tile that is made for an item of a stage, each once; those of one loop are one."""
     values = getattr(stage.kernel, "values", ())
-    found = {id(value): value for value in values if isinstance(value, Tile)}
+    found = {id(value.node): value for value in values if isinstance(value, Tile)}
     for call in calls_of(stage):
         for arg in call.args:
             if isinstance(arg, Operand) and isinstance(arg.node, Tile):
-                found[id(arg.node)] = arg.node
+                found[id(arg.node.node)] = arg.node
     return list(found.values())
 
 

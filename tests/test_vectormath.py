@@ -24,6 +24,12 @@ BINARY = ("arctan2", "hypot", "power")
 ULPS = {"power": 4.0, "erf": 4.0}  # the others: 2
 IN_FLOAT32 = ("cos", "exp", "exp2", "log", "sin", "tanh")  # the others compute in float64
 CALLS = [(name, dtype) for name in VECTOR for dtype in DTYPES]
+# What float32 has in common with float64 is tried there; to compile each takes half a second.
+EACH = [
+    pytest.param(*call, marks=() if call[1] == "f8" or call[0] in IN_FLOAT32 else pytest.mark.long)
+    for call in CALLS
+]
+PACKED = [("exp", "f8"), ("exp", "f4"), ("log", "f8"), ("sin", "f8"), ("power", "f8")]
 
 # Where each function does something: random arguments are drawn from here, and over all bits.
 SPANS = {
@@ -215,7 +221,7 @@ def _worst(name: str, dtype: str, arrays: tuple[np.ndarray, ...]) -> tuple[float
 
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@pytest.mark.parametrize(("name", "dtype"), CALLS)
+@pytest.mark.parametrize(("name", "dtype"), EACH)
 def test_right_to_the_last_places(name: str, dtype: str) -> None:
     arrays = _pairs(name, dtype, 200) if name in BINARY else (_arguments(name, dtype, 300),)
     error, where = _worst(name, dtype, arrays)
@@ -241,7 +247,7 @@ def test_right_to_the_last_places_in_a_sweep(name: str, dtype: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("name", "dtype"), CALLS)
+@pytest.mark.parametrize(("name", "dtype"), EACH)
 def test_special_values_are_those_of_c(name: str, dtype: str) -> None:
     info = np.finfo(dtype)
     small, large = float(info.smallest_subnormal), float(info.max)
@@ -270,7 +276,7 @@ def _c(name: str, arrays: tuple[np.ndarray, ...]) -> Any:
     return getattr(np, name)(*arrays)
 
 
-@pytest.mark.parametrize(("name", "dtype"), CALLS)
+@pytest.mark.parametrize(("name", "dtype"), EACH)
 def test_same_bits_alone_and_in_a_row(name: str, dtype: str) -> None:
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 1.0, -1.0], dtype)
     low, high = SPANS.get(name, (-100, 100))
@@ -307,7 +313,12 @@ def test_exact_results() -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86 assembly")
 @pytest.mark.parametrize(
-    ("name", "dtype"), [(n, d) for n, d in CALLS if d == "f8" or n in IN_FLOAT32]
+    ("name", "dtype"),
+    [
+        pytest.param(n, d, marks=() if (n, d) in PACKED else pytest.mark.long)
+        for n, d in CALLS
+        if d == "f8" or n in IN_FLOAT32
+    ],
 )
 def test_a_plain_loop_becomes_packed_instructions(name: str, dtype: str) -> None:
     import llvmlite.binding as llvm

@@ -29,6 +29,7 @@ def identity(node: Node) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from .arith import elementwise
     >>> x = MemoryNode(np.arange(3))
     >>> identity(elementwise(np.add, [x, 1])) == identity(elementwise(np.add, [x, 1]))
@@ -64,6 +65,7 @@ def signature(nodes: Sequence[Node]) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from .arith import elementwise
     >>> signature([elementwise(np.add, [MemoryNode(np.arange(3)), 1])]) is None
     True
