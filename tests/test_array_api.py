@@ -29,6 +29,8 @@ NOT_LINEAR = {
 LINEAR = sorted(set(strict.linalg.__all__) - NOT_LINEAR)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS, COMPLEX = ("float32", "float64"), ("complex64", "complex128")
+# Of the widths between, each has its loops compiled: all of it is in the long tests.
+BETWEEN = ("int16", "int32", "uint16", "uint32")
 DTYPES = ("bool", *INTEGERS, *FLOATS, *COMPLEX)
 REFUSED = (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError)
 
@@ -189,7 +191,10 @@ def of_strict(dtype: str) -> Any:
     return getattr(strict, dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(d, marks=pytest.mark.long if d in BETWEEN else ()) for d in DTYPES],
+)
 def test_dtypes(dtype: str) -> None:
     mine, theirs = getattr(oo, dtype), of_strict(dtype)
     x, y = oo.ones(3, dtype=mine), strict.ones(3, dtype=theirs)

@@ -99,7 +99,7 @@ def test_cases_run_and_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert list(data.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fused_expressions_run_beside_who_is_installed(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "result.jsonl"
     only = "squares,squares-float32,hundred,again"

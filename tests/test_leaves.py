@@ -365,7 +365,10 @@ def test_compiled_loops_do_what_the_interpreted_ones_do(name):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("dtype", ["?", "i2", "u8", "f2", "f8", "c8"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["?", "i2", "f8", "c8", *(pytest.param(d, marks=pytest.mark.long) for d in ("u8", "f2"))],
+)
 def test_every_loop_compiles_to_what_it_says(dtype):
     x = sample(dtype, (4, 33, 6))
     for name in sorted(NAMES):
