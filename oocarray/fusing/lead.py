@@ -16,7 +16,7 @@ import numpy as np
 from .. import jit
 from ..leaves.loops import Recipe
 from ..leaves.rule import state_of
-from ..leaves.stats import VAR_ROWS
+from ..leaves.stats import VAR_ROWS, WIDE_LANES, WIDE_ROWS
 from ..leaves.walk import Form, Run, form_of, steps_of
 from .spec import Given, Made, Spec, Taken, collapsed
 from .tape import Tape, write_tape
@@ -195,6 +195,9 @@ def way_of_leaves(
     whole = (places or arrays)[0].shape
     every = [*arrays, *(np.broadcast_to(one, whole) for one in code.constants), *places]
     groups = [_along(shape, every, group) for group in form.groups]
+    width = _width(form, ways)
+    # Of the narrowest piece, which may ask for more rows than the others.
+    columns = (form.extents[2] % width or width) if width else form.extents[2]
     spec = Spec(
         leaves=run.count,
         leaf_steps=tuple(
@@ -205,11 +208,11 @@ def way_of_leaves(
         given=_given(code, every),
         made=_made(code, outs, ()),
         taken=tuple(
-            Taken(made, k, _unit(recipe), loop.fields * loop.out.itemsize)
+            Taken(made, k, _unit(recipe, k * columns), loop.fields * loop.out.itemsize)
             for (made, recipe), loop, (k, _, _) in zip(reductions, loops, ways, strict=True)
         ),
         gathered=ways[0][1],
-        width=_width(form, ways),
+        width=width,
     )
     tape = write_tape(spec)
     if tape is None:
@@ -272,9 +275,10 @@ def _width(form: Form, ways: Sequence[tuple[int, int, int]]) -> int:
     return width if form.extents[2] > width and all(k == 1 for k, _, _ in ways) else 0
 
 
-def _unit(recipe: Recipe) -> int:
+def _unit(recipe: Recipe, lanes: int) -> int:
+    """Rows that a rule takes together, where it has so many lanes."""
     if recipe.rule == "moments":
-        return VAR_ROWS
+        return WIDE_ROWS if lanes >= WIDE_LANES else VAR_ROWS
     return 4 if recipe.rule == "float_sum" else 1
 
 

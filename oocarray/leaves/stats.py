@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["histogram_walk", "moments"]
+__all__ = ["VAR_ROWS", "WIDE_LANES", "WIDE_ROWS", "histogram_walk", "moments"]
 
 Function = Callable[..., Any]
 
-VAR_ROWS = 128  # rows per lane between two mergings, which divide: 64 KiB, read from L2 thrice
+VAR_ROWS = 128
+"""Rows per lane between two mergings, which divide; of `WIDE_LANES` and more only `WIDE_ROWS`: so
+64 KiB at a time, which are read from the second-level cache thrice."""
+WIDE_LANES, WIDE_ROWS = 256, 32
 
 
 def moments(skip: bool) -> tuple[Function, Function]:
@@ -29,8 +32,9 @@ def moments(skip: bool) -> tuple[Function, Function]:
         guess = state[5]
         one = state[6]
         two = state[7]
-        for tile in range(0, rows, VAR_ROWS):
-            end = min(rows, tile + VAR_ROWS)
+        size = WIDE_ROWS if m >= WIDE_LANES else VAR_ROWS
+        for tile in range(0, rows, size):
+            end = min(rows, tile + size)
             row = src[start + tile * stride : start + tile * stride + m]
             for j in range(m):
                 x = np.float64(row[j])
