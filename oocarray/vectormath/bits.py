@@ -1,20 +1,17 @@
 """Single machine operations that kernels of this package ask for by name; it computes nothing else.
 
-Each name is a numba function *type*, which compiled code can call but the interpreter cannot.  It
-is a type, not `numba.extending.intrinsic`, because the digest that names a compiled kernel
-(`oocarray.kernels.key`) takes types by their spelling; the spelling carries a digest of this file.
+Compiled code can call them, the interpreter cannot.  Kernels that do are keyed by this file, as
+`oocarray.kernels.names` has it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.core.typing.templates import make_intrinsic_template
+from numba.extending import intrinsic
 
 __all__ = [
     "bits32",
@@ -30,16 +27,9 @@ __all__ = [
     "where",
 ]
 
-_CONTENT = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+_operation: Callable[[Callable[..., Any]], Any] = intrinsic
 _WIDE = ir.IntType(64)
 SPLIT = 6  # from so many terms on, even and odd powers are summed at once, in half the time
-
-
-def _operation(define: Callable[..., Any]) -> Any:
-    """Make a callable numba type of a function from argument types to (signature, builder)."""
-    name = define.__name__
-    template: Any = make_intrinsic_template
-    return types.Function(template(f"vectormath.{name}:{_CONTENT}", define, name))
 
 
 def _call(name: str) -> Callable[..., Any]:
