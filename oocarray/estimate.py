@@ -29,7 +29,19 @@ from .plan import (
     Via,
     Whole,
 )
-from .program import ALL, Apply, Call, Input, Operand, Pick, Tile, applies_in, calls_in, dtype_of
+from .program import (
+    ALL,
+    Apply,
+    Call,
+    Input,
+    Operand,
+    Pick,
+    Tile,
+    applies_in,
+    calls_in,
+    dtype_of,
+    tops_in,
+)
 from .storage.layout import Strided
 from .walks import some
 
@@ -232,13 +244,8 @@ def _leaf_bytes(tile: Tile, write: Partials) -> int:
 
 def _tiles_of(stage: Stage) -> list[Tile]:
     """Every tile that is made for an item of a stage, each once; those of one loop are one."""
-    values = getattr(stage.kernel, "values", ())
-    found = {id(value.node): value for value in values if isinstance(value, Tile)}
-    for call in calls_of(stage):
-        for arg in call.args:
-            if isinstance(arg, Operand) and isinstance(arg.node, Tile):
-                found[id(arg.node.node)] = arg.node
-    return list(found.values())
+    tops = tops_in(getattr(stage.kernel, "values", ()))
+    return list({id(top.node): top for top in tops if isinstance(top, Tile)}.values())
 
 
 def _tile_bytes(tile: Tile) -> int:

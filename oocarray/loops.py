@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .estimate import calls_of, stage_bytes
+from .estimate import stage_bytes
 from .fusing.operation import Fused
 from .fusing.source import write_source
 from .lazy.fuse import LEAST_BYTES
 from .plan import Options, Result, Source, Stage
-from .program import Apply, Input, Operand, applies_in
+from .program import Apply, Input, applies_in, tops_in
 from .storage.layout import Strided
 from .units import format_bytes, format_count
 
@@ -84,8 +84,6 @@ def _input(arg: Any, stage: Stage) -> str:
 
 
 def _operations(stage: Stage) -> list[Apply]:
-    tops = [*getattr(stage.kernel, "values", ())]
-    for call in calls_of(stage):
-        tops += [arg.node for arg in call.args if isinstance(arg, Operand)]
+    tops = tops_in(getattr(stage.kernel, "values", ()))
     found = {id(node): node for top in tops for node in applies_in(top)}
     return list(found.values())

@@ -28,9 +28,11 @@ __all__ = [
     "Tile",
     "Value",
     "applies_in",
+    "arguments_first",
     "below",
     "calls_in",
     "dtype_of",
+    "tops_in",
     "transformed",
 ]
 
@@ -233,19 +235,8 @@ def _with(node: Any, parts: list[Any]) -> Any:
 
 def _flat(top: Apply) -> list[Any]:
     """The operations of a tile, each after its arguments, with numbers in place of those."""
-    order: list[Apply] = []
-    numbers: dict[int, int] = {}
-    waiting: list[tuple[Apply, bool]] = [(top, False)]
-    while waiting:
-        node, ready = waiting.pop()
-        if id(node) in numbers:
-            continue
-        if ready:
-            numbers[id(node)] = len(order)
-            order.append(node)
-        else:
-            waiting.append((node, True))
-            waiting += [(arg, False) for arg in node.args if isinstance(arg, Apply)]
+    order = arguments_first([top])
+    numbers = {id(node): number for number, node in enumerate(order)}
     return [
         (
             node.operation,
@@ -281,6 +272,36 @@ def applies_in(
 ) -> list[Apply]:
     """Every operation between a value and the nearest calls and inputs, each once."""
     return [node for node in _nodes([value], enter) if isinstance(node, Apply)]
+
+
+def arguments_first(
+    tops: Iterable[Any], enter: Callable[[Apply], bool] = lambda node: True
+) -> list[Apply]:
+    """Operations that lead to some nodes, each once, after its arguments.
+
+    Only those for which ``enter`` is true, and what is reached through them. A loop: there may be
+    more of them above one another than Python has room for calls.
+    """
+    found: dict[int, Apply] = {}
+    waiting: list[tuple[Any, bool]] = [(top, False) for top in tops][::-1]
+    while waiting:
+        node, ready = waiting.pop()
+        if not isinstance(node, Apply) or id(node) in found:
+            continue
+        if ready:
+            found[id(node)] = node
+        elif enter(node):
+            waiting.append((node, True))
+            waiting += [(arg, False) for arg in reversed(node.args)]
+    return list(found.values())
+
+
+def tops_in(values: Iterable[Any]) -> list[Any]:
+    """Everything that operations end in: some values, and what users' functions under them take."""
+    tops = list(values)
+    for call in calls_in(tops):
+        tops += [arg.node for arg in call.args if isinstance(arg, Operand)]
+    return tops
 
 
 def _nodes(

@@ -32,6 +32,7 @@ from ..program import (
     Tile,
     applies_in,
     dtype_of,
+    tops_in,
     transformed,
 )
 from ..storage.filekey import MEMORY, FileKey
@@ -62,10 +63,8 @@ def needs_kernels(plan: Plan) -> bool:
 
 def _has_loops(stage: Stage) -> bool:
     """Whether operations of a stage are fused, or call a compiled function for each element."""
-    values = [*getattr(stage.kernel, "values", ())]
-    for call in calls_of(stage):
-        values += [arg.node for arg in call.args if isinstance(arg, Operand)]
-    operations = [node.operation for value in values for node in applies_in(value)]
+    tops = tops_in(getattr(stage.kernel, "values", ()))
+    operations = [node.operation for top in tops for node in applies_in(top)]
     return any(
         isinstance(one, Fused) or (isinstance(one, ScalarFunction) and not one.interpreted)
         for one in operations

@@ -71,19 +71,17 @@ def plan_of(
     options : Options, optional
         For what must be computed to learn a dtype.
     """
-    if limits is None or options is None:
-        for root in roots:
-            learn_dtypes(root.node, options)
-        return lower(roots) if limits is None else _fitted(roots, limits, options).plan
-    key = _key(roots, limits, options)
+    key = None if limits is None or options is None else _key(roots, limits, options)
     with _lock:
         known = None if key is None else _plans.get(key)
         if known is not None:
             _plans.move_to_end(key)
-    if known is not None and _still_fits(known, limits):
+    if known is not None and limits is not None and _still_fits(known, limits):
         return known.plan
     for root in roots:
         learn_dtypes(root.node, options)
+    if limits is None:
+        return lower(roots)
     found = _fitted(roots, limits, options)
     if key is not None:
         with _lock:

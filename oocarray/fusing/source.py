@@ -18,11 +18,11 @@ from ..errors import DtypeError
 from ..operations.elementwise import Elementwise, Literal
 from ..operations.scalar import ScalarFunction
 from .formula import Formula, Step
+from .word_loops import supported
 from .words import Word, cast, loop_of, word
 
 __all__ = ["Source", "spelled", "write_source"]
 
-_KINDS = "biuf"
 _SHORT = {
     np.dtype(code): code for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
 }
@@ -42,13 +42,11 @@ class Source:
     """For each output the number of the input that it is equal to, or -1; those are not made."""
     fixed: bool
     """Whether the text says it all: no function of the user's is called."""
-    exact: bool
-    """Whether every element has the bits that NumPy would give it."""
 
 
 def spelled(step: Step, math: str) -> bool:
     """Whether a step can be part of a loop."""
-    if any(dtype.kind not in _KINDS or dtype.char in "eg" for dtype in (*step.dtypes, step.dtype)):
+    if not all(supported(dtype.newbyteorder("=")) for dtype in (*step.dtypes, step.dtype)):
         return False
     operation = step.operation
     if isinstance(operation, ScalarFunction):
@@ -124,7 +122,7 @@ class _Writer:
         self.rarely: list[str] = []
         self.rare: list[str] = []
         self.tests: list[str] = []
-        self.fixed = self.exact = True
+        self.fixed = True
         self.used: set[int] = set()
 
     def write(self) -> Source:
@@ -142,11 +140,11 @@ class _Writer:
                 self._need(number)
         if not stores:
             text = "# What is wanted are the inputs, as they are: nothing is made of them.\n"
-            return Source(text, None, (), tuple(same), True, True)
+            return Source(text, None, (), tuple(same), True)
         text = self._text(stores, same)
         function = _function(text, tuple(sorted(self.scope.items(), key=lambda one: one[0])))
         constants = tuple(self.constants)
-        return Source(text, function, constants, tuple(same), self.fixed, self.exact)
+        return Source(text, function, constants, tuple(same), self.fixed)
 
     def _need(self, number: int) -> str:
         self.used.add(number)
@@ -172,7 +170,6 @@ class _Writer:
                 operands.append(self._cast(self._need(step.args[part]), source, loop[at]))
         for name, value in one.needs:
             self.scope[name] = value
-        self.exact &= one.exact
         operands = self._named(number, operands, one.template)
         line = self._result(number, one.template.format(*operands), loop[-1])
         self.lines.append(line)
@@ -204,7 +201,7 @@ class _Writer:
         return found
 
     def _scalar(self, number: int, step: Step, operation: ScalarFunction) -> None:
-        self.fixed = self.exact = False
+        self.fixed = False
         name = next(
             (k for k, v in self.scope.items() if getattr(v, "py_func", None) is operation.function),
             "",

@@ -248,10 +248,8 @@ class _Writer:
         for k, one in enumerate(spec.given):
             if not self._direct_input(k, last):
                 table[:, k] = 0
-                to, of = (
-                    _Place(names.copies + k, 0, one.item),
-                    _Place(1 + k, offsets[:, k], last[k]),
-                )
+                to = _Place(names.copies + k, 0, one.item)
+                of = _Place(1 + k, offsets[:, k], last[k])
                 pieces.append(self._moves(to, of, counts, one.item))
         after = []
         for j, made in enumerate(spec.made):

@@ -13,7 +13,6 @@ What is left is made by NumPy, piece by piece, as without fusion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +22,18 @@ from ..estimate import stage_bytes
 from ..fusing.formula import Formula, Step
 from ..fusing.operation import Fused
 from ..fusing.source import spelled
+from ..fusing.word_loops import supported
 from ..plan import Blocks, Partials, Plan, Scratch, Stage
 from ..program import (
     Apply,
     Input,
-    Operand,
     Program,
     Tile,
     Value,
     applies_in,
-    calls_in,
+    arguments_first,
     dtype_of,
+    tops_in,
     transformed,
 )
 
@@ -79,7 +79,7 @@ class _Stage:
         stage, program = self.stage, self.stage.kernel
         if not isinstance(program, Program) or 0 in stage.grid.shape:
             return stage
-        applies = {id(a): a for value in self._tops() for a in applies_in(value)}
+        applies = {id(a): a for top in tops_in(program.values) for a in applies_in(top)}
         if not applies and len(program.values) < 2:
             return stage
         values = list(program.values)
@@ -94,16 +94,8 @@ class _Stage:
 
     def _loops(self, values: list[Value]) -> int:
         """How many loops some values need."""
-        operations = [node.operation for top in self._tops(values) for node in applies_in(top)]
+        operations = [node.operation for top in tops_in(values) for node in applies_in(top)]
         return len({id(one) for one in operations if isinstance(one, Fused)})
-
-    def _tops(self, values: Iterable[Value] | None = None) -> list[Any]:
-        """Everything that operations end in: what is written, and what users' functions take."""
-        values = self.stage.kernel.values if values is None else values
-        tops = list(values)
-        for call in calls_in(values):
-            tops += [arg.node for arg in call.args if isinstance(arg, Operand)]
-        return tops
 
     # ---- together -------------------------------------------------------------------------------
 
@@ -121,13 +113,9 @@ class _Stage:
                 continue
             if isinstance(write, Partials):
                 reduction = write.reduction
-                if (
-                    getattr(reduction, "plain", None) is None
-                    or _one(stage, value).kind not in "biuf"
-                ):
-                    continue
-                key = write.leaves, reduction.axes, reduction.turned
-                groups.setdefault(key, []).append(number)
+                if getattr(reduction, "plain", None) is not None:
+                    key = write.leaves, reduction.axes, reduction.turned
+                    groups.setdefault(key, []).append(number)
             elif isinstance(value, Tile) and _stored(write) and write.grid == stage.grid:
                 stores.append(number)
         found = list(groups.values())
@@ -136,21 +124,18 @@ class _Stage:
                 found[0] = [*found[0], *stores]
             elif len(stores) > 1:
                 found.append(stores)
-        bare = [
+        # What is alone and read as it is has nothing to go with.
+        return [
             group
             for group in found
             if len(group) > 1 or not isinstance(stage.kernel.values[group[0]], Input)
         ]
-        return [group for group in bare if self._sensible(group)]
-
-    def _sensible(self, group: list[int]) -> bool:
-        values = [self.stage.kernel.values[number] for number in group]
-        return len({_shape(value, self.stage) for value in values}) == 1
 
     def _made_here(self, value: Value) -> bool:
         """Whether a value is an array of the stage's items: read, or made by spelled operations."""
         if isinstance(value, Input):
-            return value.grid.shape == self.stage.grid.shape and _supported(_one(self.stage, value))
+            native = _one(self.stage, value).newbyteorder("=")
+            return value.grid.shape == self.stage.grid.shape and supported(native)
         return (
             isinstance(value, Tile)
             and value.grid == self.stage.grid
@@ -186,7 +171,7 @@ class _Stage:
             if isinstance(node, Apply) and self._spelled(node):
                 roots.setdefault(id(node), node)
 
-        waiting = self._tops(values)
+        waiting = tops_in(values)
         seen: set[int] = set()
         while waiting:
             top = waiting.pop()
@@ -216,14 +201,18 @@ class _Stage:
     ) -> tuple[Apply, list[int]]:
         """One operation for all that lead to some nodes; and which of its results is which."""
         inner = self._inner(tops, shape)
-        order = [node for node in _arguments_first(tops) if id(node) in inner]
+        order = arguments_first(tops, lambda node: id(node) in inner)
         numbers: dict[int, int] = {}
-        inputs: list[Any] = []
-        for node in [*order, *tops]:
-            for arg in node.args if id(node) in inner else (node,):
-                if id(arg) not in inner and id(arg) not in numbers:
-                    numbers[id(arg)] = len(inputs)
-                    inputs.append(arg)
+        inputs: list[tuple[Any, tuple[int, ...], np.dtype[Any]]] = []
+        """What is taken, its shape and dtype, as those say that take it."""
+        taken = [
+            one for node in order for one in zip(node.args, node.shapes, node.dtypes, strict=True)
+        ]
+        taken += [(top, shape, _one(self.stage, top)) for top in tops]
+        for arg, own, dtype in taken:
+            if id(arg) not in inner and id(arg) not in numbers:
+                numbers[id(arg)] = len(inputs)
+                inputs.append((arg, own, dtype))
         steps: list[Step] = []
         for node in order:
             args = tuple(numbers[id(arg)] for arg in node.args)
@@ -234,19 +223,18 @@ class _Stage:
                 (numbers[id(top)], dtype) for top, dtype in zip(tops, dtypes, strict=True)
             )
         )
-        told = [_told(node, self.stage, inner, order) for node in inputs]
         formula = Formula(
-            tuple(dtype.newbyteorder("=") for _, dtype in told),
-            tuple(all(size == 1 for size in own) and own != shape for own, _ in told),
+            tuple(dtype.newbyteorder("=") for _, _, dtype in inputs),
+            tuple(all(size == 1 for size in own) and own != shape for _, own, _ in inputs),
             tuple(steps),
             tuple(outputs),
             self.math,
         )
         node = Apply(
             Fused(formula),
-            tuple(inputs),
-            tuple(own for own, _ in told),
-            tuple(dtype for _, dtype in told),
+            tuple(arg for arg, _, _ in inputs),
+            tuple(own for _, own, _ in inputs),
+            tuple(dtype for _, _, dtype in inputs),
             shape,
             outputs[0][1],
         )
@@ -280,41 +268,8 @@ class _Stage:
         return known
 
 
-def _arguments_first(tops: list[Any]) -> list[Apply]:
-    """Operations that lead to some nodes, each after its arguments; a loop, as they may be many."""
-    found: dict[int, Apply] = {}
-    waiting: list[tuple[Any, bool]] = [(top, False) for top in reversed(tops)]
-    while waiting:
-        node, ready = waiting.pop()
-        if not isinstance(node, Apply) or id(node) in found:
-            continue
-        if ready:
-            found[id(node)] = node
-        else:
-            waiting.append((node, True))
-            waiting += [(arg, False) for arg in reversed(node.args)]
-    return list(found.values())
-
-
-def _told(
-    node: Any, stage: Stage, inner: set[int], order: list[Apply]
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of an input, as those say that take it."""
-    for user in order:
-        for k, arg in enumerate(user.args):
-            if arg is node:
-                return user.shapes[k], user.dtypes[k]
-    return _shape(node, stage), _one(stage, node)
-
-
 def _stored(write: Any) -> bool:
     return isinstance(write, (Blocks, Scratch))
-
-
-def _shape(value: Any, stage: Stage) -> tuple[int, ...]:
-    if isinstance(value, Apply):
-        return value.shape
-    return value.node.shape if isinstance(value, Tile) else tuple(value.grid.shape)
 
 
 def _one(stage: Stage, value: Any) -> np.dtype[Any]:
@@ -324,7 +279,3 @@ def _one(stage: Stage, value: Any) -> np.dtype[Any]:
         return value.dtype
     found: np.dtype[Any] = dtype_of(value)
     return found
-
-
-def _supported(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biuf" and dtype.char not in "eg"

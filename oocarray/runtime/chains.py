@@ -13,7 +13,7 @@ import numpy as np
 from ..grid import Region
 from ..operations.base import Arguments, Block, extents
 from ..operations.elementwise import Spread
-from ..program import Apply, applies_in
+from ..program import Apply, arguments_first
 
 __all__ = ["Chain"]
 
@@ -32,12 +32,7 @@ class Chain:
 
     def __init__(self, top: Apply, other: Callable[[Any, Region], Block], names: list[str]) -> None:
         self._other, self._names = other, names
-        inner = {
-            id(node): node
-            for node in applies_in(top, lambda node: node is top or _pointwise(node))
-            if _pointwise(node)
-        }
-        self._order = _after_arguments(top, inner)
+        self._order = arguments_first([top], _pointwise)
         self._places = {id(node): place for place, node in enumerate(self._order)}
         last = {}
         for place, node in enumerate(self._order):
@@ -47,7 +42,7 @@ class Chain:
             [
                 self._places[number]
                 for number, when in last.items()
-                if when == place and number in inner
+                if when == place and number in self._places
             ]
             for place in range(len(self._order))
         ]
@@ -97,22 +92,6 @@ class Chain:
 
 def _pointwise(node: Any) -> bool:
     return isinstance(node, Apply) and node.operation.pointwise
-
-
-def _after_arguments(top: Apply, inner: dict[int, Apply]) -> list[Apply]:
-    """The operations in an order in which they can be made; a loop, since they may be many."""
-    found: dict[int, Apply] = {}
-    waiting: list[tuple[Any, bool]] = [(top, False)]
-    while waiting:
-        node, ready = waiting.pop()
-        if ready:
-            found[id(node)] = node
-        elif id(node) not in found:
-            waiting.append((node, True))
-            waiting += [
-                (arg, False) for arg in node.args if id(arg) in inner and id(arg) not in found
-            ]
-    return list(found.values())
 
 
 def _spread(shape: tuple[int, ...], region: Region) -> Region:

@@ -20,6 +20,7 @@ from ..leaves.walk import Run
 from ..operations.base import PIECE, Block, extents
 from ..operations.elementwise import Spread
 from ..operations.scalar import ScalarFunction
+from ..operations.single import within
 from ..program import Apply, Call, Input, Pick
 from ..walks import cut
 from .flags import Flags
@@ -67,17 +68,19 @@ class Fusions:
         fortran = made[0].flags.f_contiguous and not made[0].flags.c_contiguous
         most = PIECE
         if self._lies(node):
-            line = _line([*self._blocks(node, region), *made], fortran)
+            blocks = self._blocks(node, region)
+            line = _line([*blocks, *made], fortran)
             most = _LINES * line if line >= _SHORT else PIECE
-        fastest = fastest_first(len(shape), "F" if fortran else "C")
-        for piece in [region] if math.prod(shape) <= most else cut(region, most, fastest):
+            if math.prod(shape) <= most:
+                self._piece(operation, blocks, made)
+                return made
+        for piece in cut(region, most, fastest_first(len(shape), "F" if fortran else "C")):
             # Of an array without axes an index that says so is a view, no element.
-            here: Any = (..., *_within(piece, region))
-            self._piece(operation, node, piece, [block[here] for block in made])
+            here: Any = (..., *within(piece, region))
+            self._piece(operation, self._blocks(node, piece), [block[here] for block in made])
         return made
 
-    def _piece(self, operation: Fused, node: Apply, region: Region, outs: list[Block]) -> None:
-        blocks = self._blocks(node, region)
+    def _piece(self, operation: Fused, blocks: list[Block], outs: list[Block]) -> None:
         dtypes = [dtype.newbyteorder("=") for _, dtype in operation.formula.outputs]
         places = [
             out if out.dtype == dtype and out.flags.aligned else np.empty(out.shape, dtype)
@@ -276,9 +279,3 @@ def _there(arg: Any) -> bool:
     if not isinstance(arg, Apply):
         return False
     return arg.operation.views and isinstance(arg.args[0], Input)
-
-
-def _within(region: Region, whole: Region) -> Region:
-    return tuple(
-        slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, whole, strict=True)
-    )

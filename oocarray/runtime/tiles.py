@@ -20,6 +20,7 @@ import numpy as np
 from ..fusing.operation import Fused
 from ..grid import Coords, Region, fastest_first
 from ..operations.base import PIECE, Arguments, extents
+from ..operations.single import within
 from ..program import Apply, Call, Input, Pick, Program, Tile, applies_in, below, dtype_of
 from ..walks import cut, hit
 from .chains import Chain
@@ -112,7 +113,7 @@ class Tiles:
         fortran = out.flags.f_contiguous and not out.flags.c_contiguous
         fastest = fastest_first(out.ndim, "F" if fortran else "C")
         for piece in cut(region, self._elements(tile, region, fastest), fastest):
-            place = out[_within(piece, region)]
+            place = out[within(piece, region)]
             _put(place, self._made(node, piece, place))
             self._piece.clear()
         return out
@@ -191,7 +192,7 @@ class Tiles:
             coords = tuple(place[0] for place in places)
             whole = grid.region(coords)
             block = self._block(node, coords)
-            return block if whole == region else block[_within(region, whole)]
+            return block if whole == region else block[within(region, whole)]
         found = np.empty(extents(region), dtype_of(node))
         for coords in itertools.product(*places):
             whole = grid.region(coords)
@@ -199,7 +200,7 @@ class Tiles:
                 slice(max(a.start, b.start), min(a.stop, b.stop))
                 for a, b in zip(whole, region, strict=True)
             )
-            found[_within(both, region)] = self._block(node, coords)[_within(both, whole)]
+            found[within(both, region)] = self._block(node, coords)[within(both, whole)]
         return found
 
 
@@ -245,9 +246,3 @@ def _put(out: Block, found: Block) -> Block:
     if found is not out:
         out[...] = found
     return out
-
-
-def _within(region: Region, whole: Region) -> Region:
-    return tuple(
-        slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, whole, strict=True)
-    )
