@@ -14,9 +14,9 @@ _HOMES = {
     "config": "options",
     "core": "Array",
     "errors": (
-        "ArrayLockedError BlockFailedError BlockMismatchError BudgetError ClosedError DtypeError "
-        "FailedBlocksWarning FormatError GridWarning InputChangedError KernelError "
-        "NotRegularFileError OocarrayError OverlapError PlanError TornBlockError "
+        "ArrayLockedError BlockFailedError BlockMismatchError BudgetError ClosedError "
+        "CorruptChunkError DtypeError FailedBlocksWarning FormatError GridWarning "
+        "InputChangedError KernelError NotRegularFileError OocarrayError OverlapError PlanError TornBlockError "
         "TruncatedFileError WorkerDiedError"
     ),
     "extremes": "argmax argmin max min nanargmax nanargmin nanmax nanmin",

@@ -10,6 +10,7 @@ from .errors import BlockFailedError as BlockFailedError
 from .errors import BlockMismatchError as BlockMismatchError
 from .errors import BudgetError as BudgetError
 from .errors import ClosedError as ClosedError
+from .errors import CorruptChunkError as CorruptChunkError
 from .errors import DtypeError as DtypeError
 from .errors import FailedBlocksWarning as FailedBlocksWarning
 from .errors import FormatError as FormatError

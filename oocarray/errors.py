@@ -16,6 +16,7 @@ __all__ = [
     "BlockMismatchError",
     "BudgetError",
     "ClosedError",
+    "CorruptChunkError",
     "DtypeError",
     "FailedBlocksWarning",
     "FormatError",
@@ -43,6 +44,23 @@ class FormatError(OocarrayError, ValueError):
 
 class TruncatedFileError(FormatError):
     """A file is shorter than its header, or the caller, says."""
+
+
+class CorruptChunkError(FormatError):
+    """A chunk's bytes are not what its array, or its shard's index, says.
+
+    Attributes
+    ----------
+    chunk : tuple of int
+        Its coordinates in the grid of chunks.
+    """
+
+    def __init__(self, message: str, chunk: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.chunk = chunk
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.chunk)
 
 
 class DtypeError(OocarrayError, TypeError):

@@ -63,7 +63,7 @@ HOMES = {
     "fcntl": {"pages": "anywhere"},
     "numba": dict.fromkeys(("jit", "linking", "machine", "vectormath"), "anywhere"),
     "llvmlite": dict.fromkeys(("jit", "linking", "machine", "vectormath"), "anywhere"),
-    "zarr": {"backends": "anywhere"},
+    "zarr": {"backends": "anywhere", "storage": "lazily"},
     "dask": {"backends": "anywhere"},
     "h5py": {"storage": "lazily"},
 }
