@@ -1,0 +1,328 @@
+"""An array, or a view of one, that lies in many pieces: which piece has what; it opens none."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oocarray.chunking import auto_chunks, floor_power
+from oocarray.grid import Chunks, Coords
+from oocarray.storage.filekey import FileKey
+from oocarray.storage.lines import Line, equal, stretches
+from oocarray.storage.pieces import Table
+from oocarray.storage.strides import expand_index
+
+if TYPE_CHECKING:
+    from oocarray.grid import Grid
+    from oocarray.storage.layout import Region, Strided
+
+__all__ = ["Part", "Tiled", "tiled"]
+
+BLOCK_BYTES = 16 << 20
+_MOST_BLOCKS = 1 << 26
+"""Blocks along one axis that a cut may be written out for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one piece has of a region."""
+
+    piece: Coords
+    keys: tuple[slice, ...]
+    """Of the piece: which elements, along each axis of the table."""
+    place: tuple[slice, ...]
+    """Of the region: where they belong."""
+    shape: tuple[int, ...]
+    """Of the part, with the axes of the region."""
+    axes: tuple[int, ...]
+    """For each axis of the part the axis of the piece, or -1 for one that only the view has."""
+
+    def of(self, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The elements of this part, as a view of those of its piece."""
+        found = piece[self.keys]
+        order = [axis for axis in self.axes if axis >= 0]
+        rest = [axis for axis in range(piece.ndim) if axis not in order]
+        return found.transpose(*order, *rest).reshape(self.shape)
+
+    def within(self, layout: Strided) -> Strided:
+        """The same of where the piece lies."""
+        found = layout.index(self.keys)
+        order = [axis for axis in self.axes if axis >= 0]
+        strides = tuple(0 if axis < 0 else found.strides[axis] for axis in self.axes)
+        assert all(found.shape[axis] == 1 for axis in range(found.ndim) if axis not in order)
+        return replace(found, shape=self.shape, strides=strides)
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """A view of an array in pieces: any that basic indexing and transposition can make.
+
+    Examples
+    --------
+    >>> from oocarray.storage.pieces import even_cuts
+    >>> class Six:
+    ...     cuts, dtype, file = even_cuts((6, 4), (2, 4)), np.dtype("f4"), None
+    >>> x = tiled(Six())
+    >>> x.shape, x.index((slice(1, 5), -1)).shape
+    ((6, 4), (4,))
+    >>> [part.piece for part in x.index(slice(1, 5)).parts()]
+    [(0, 0), (1, 0), (2, 0)]
+    """
+
+    table: Table
+    lines: tuple[Line, ...]
+    """One for each axis of the view."""
+    fixed: tuple[Line, ...] = ()
+    """One for each axis of the table that the view lacks."""
+
+    @property
+    def file(self) -> FileKey:
+        return self.table.file
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.table.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(line.count for line in self.lines)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.lines)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    @property
+    def order(self) -> str:
+        """Blocks are had in C order, wherever their pieces lie."""
+        return "C"
+
+    @property
+    def injective(self) -> bool:
+        """No two indices share a byte."""
+        return all((line.axis >= 0 and line.step) or line.count <= 1 for line in self.lines)
+
+    @property
+    def aligned(self) -> bool:
+        """A piece that is not aligned is read, not mapped."""
+        return True
+
+    @property
+    def native(self) -> bool:
+        return bool(self.dtype.isnative)
+
+    @property
+    def complete(self) -> bool:
+        """Whether this is the whole table, as it is."""
+        return self == tiled(self.table)
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019  # of small immutable records
+    def blocks(self) -> Chunks:
+        """The grid of its own: blocks of whole pieces up to 16 MiB, or equal parts of a piece.
+
+        What must be decoded is never cut: a piece of it is had as a whole.
+
+        Raises
+        ------
+        ValueError
+            There would be more than 2**26 blocks along an axis.
+        """
+        most = [1 if line.axis < 0 else self._most(line) for line in self.lines]
+        extents = [min(m, max(line.count, 1)) for m, line in zip(most, self.lines, strict=True)]
+        room = max(BLOCK_BYTES // max(self.itemsize, 1), 1)
+        elements = math.prod(extents)
+        times = [1] * self.ndim
+        if elements < room:
+            for axis in reversed(range(self.ndim)):
+                wanted = -(-self.lines[axis].count // extents[axis])
+                times[axis] = max(min(wanted, room // elements), 1)
+                if times[axis] < wanted:
+                    times[axis] = floor_power(times[axis])
+                elements *= times[axis]
+        cuts = tuple(self._cut(line, count) for line, count in zip(self.lines, times, strict=True))
+        if elements <= room or self.table.encoded:
+            return cuts
+        finer = auto_chunks(tuple(extents), self.itemsize, "C", BLOCK_BYTES)
+        return tuple(
+            tuple(part for size in sizes for part in equal(size, max(fine[0], 1)))
+            for sizes, fine in zip(cuts, finer, strict=True)
+        )
+
+    def _most(self, line: Line) -> int:
+        """Elements along an axis of the view in one piece, at most."""
+        step = abs(line.step) or 1
+        return max(-(-self.table.cuts[line.axis].most // step), 1)
+
+    def _cut(self, line: Line, times: int) -> tuple[int, ...]:
+        """Cut an axis of the view where `times` pieces end."""
+        if line.axis < 0 or not line.count:
+            return (line.count,)
+        cut = self.table.cuts[line.axis]
+        pieces = abs(line.count * (line.step or 1)) // max(cut.most, 1)
+        if pieces // times > _MOST_BLOCKS:
+            raise ValueError(
+                f"{self.file.path}: axis {line.axis} of {cut.extent} elements has {cut.count} "
+                f"chunks; give chunks= of more elements"
+            )
+        if line.step == 1 and cut.step:
+            width = cut.step * times
+            first = min(width - line.start % width, line.count)
+            return (first, *equal(line.count - first, width)) if first < line.count else (first,)
+        sizes: list[int] = []
+        for number, (_, begin, end) in enumerate(stretches(line, cut, 0, line.count)):
+            if number % times:
+                sizes[-1] += end - begin
+            else:
+                sizes.append(end - begin)
+        return tuple(sizes)
+
+    def index(self, key: Any) -> Tiled:
+        """The view that NumPy's basic indexing would give; see `Strided.index`."""
+        keys = expand_index(key if isinstance(key, tuple) else (key,), self.ndim)
+        lines: list[Line] = []
+        fixed = list(self.fixed)
+        axis = 0
+        for item in keys:
+            if item is None:
+                lines.append(Line(-1, 0, 0, 1))
+                continue
+            line = self.lines[axis]
+            if isinstance(item, slice):
+                start, stop, stride = item.indices(line.count)
+                count = len(range(start, stop, stride))
+                first = line.start + start * line.step if count else line.start
+                lines.append(Line(line.axis, first, line.step * stride, count))
+            else:
+                if not -line.count <= item < line.count:
+                    raise IndexError(
+                        f"index {item} is out of bounds for axis {axis} of {line.count} elements"
+                    )
+                at = line.start + (item % line.count) * line.step
+                if line.axis >= 0:
+                    fixed.append(Line(line.axis, at, 1, 1))
+            axis += 1
+        return replace(self, lines=tuple(lines), fixed=tuple(fixed))
+
+    def transpose(self, axes: tuple[int, ...] | None = None) -> Tiled:
+        """The view with its axes permuted (reversed by default)."""
+        given = tuple(reversed(range(self.ndim))) if axes is None else axes
+        order = [axis + self.ndim if axis < 0 else axis for axis in given]
+        if sorted(order) != list(range(self.ndim)):
+            raise ValueError(f"axes {given} are not a permutation of {self.ndim} axes")
+        return replace(self, lines=tuple(self.lines[axis] for axis in order))
+
+    def parts(self, region: Region | None = None) -> Iterator[Part]:
+        """What each piece has of a region, or of the whole, in C order of the region."""
+        spans = [(0, line.count) for line in self.lines]
+        if region is not None:
+            spans = [(part.start, part.stop) for part in region]
+        if any(start >= stop for start, stop in spans):
+            return
+        cuts = self.table.cuts
+        each = [
+            list(stretches(line, None if line.axis < 0 else cuts[line.axis], *span))
+            for line, span in zip(self.lines, spans, strict=True)
+        ]
+        outside = [
+            (line, next(iter(stretches(line, cuts[line.axis], 0, 1)))) for line in self.fixed
+        ]
+        axes = tuple(line.axis for line in self.lines)
+        for found in itertools.product(*each):
+            piece = [0] * len(cuts)
+            keys = [slice(None)] * len(cuts)
+            pairs = [*zip(self.lines, found, strict=True), *outside]
+            for line, (number, begin, end) in pairs:
+                if line.axis < 0:
+                    continue
+                low, _ = cuts[line.axis].span(number)
+                first = line.start + begin * line.step - low
+                last = line.start + (end - 1) * line.step - low
+                step = line.step or 1
+                stop: int | None = last + (1 if step > 0 else -1)
+                piece[line.axis] = number
+                keys[line.axis] = slice(first, None if stop == -1 else stop, step)
+            yield Part(
+                tuple(piece),
+                tuple(keys),
+                tuple(
+                    slice(begin - start, end - start)
+                    for (_, begin, end), (start, _) in zip(found, spans, strict=True)
+                ),
+                tuple(end - begin for _, begin, end in found),
+                axes,
+            )
+
+    def count_parts(self, region: Region) -> int:
+        """How many pieces have something of a region."""
+        return math.prod(
+            sum(1 for _ in stretches(line, self.table.cuts[line.axis], part.start, part.stop))
+            for line, part in zip(self.lines, region, strict=True)
+            if line.axis >= 0
+        )
+
+    def block_order(self, grid: Grid) -> str:
+        """Contiguity that every block has: mapped pieces have any."""
+        return "A"
+
+    def same_elements(self, other: Any) -> bool:
+        """Tell whether each index names the same elements in both."""
+        if not isinstance(other, Tiled) or not self.file.same_file(other.file):
+            return False
+        return (
+            self.table.cuts == other.table.cuts
+            and self.shape == other.shape
+            and (
+                _sorted(self.fixed) == _sorted(other.fixed)
+                and all(
+                    a == b or (a.count == 1 == b.count and (a.axis, a.start) == (b.axis, b.start))
+                    for a, b in zip(self.lines, other.lines, strict=True)
+                )
+            )
+        )
+
+    def overlaps(self, other: Any) -> bool:
+        """Tell whether some element may belong to both; False is proved, True may be a doubt."""
+        if 0 in self.shape or 0 in other.shape or not self.file.same_file(other.file):
+            return False
+        if not isinstance(other, Tiled) or self.table.cuts != other.table.cuts:
+            return True
+        mine, theirs = self._reach(), other._reach()
+        return all(
+            low <= far and near <= high
+            for (low, high), (near, far) in zip(mine, theirs, strict=True)
+        )
+
+    def _reach(self) -> list[tuple[int, int]]:
+        """First and last element of each axis of the table."""
+        found = [(0, 0)] * len(self.table.cuts)
+        for line in (*self.lines, *self.fixed):
+            if line.axis >= 0:
+                ends = line.start, line.start + (line.count - 1) * line.step
+                found[line.axis] = min(ends), max(ends)
+        return found
+
+
+def tiled(table: Table) -> Tiled:
+    """The whole of a table."""
+    return Tiled(table, tuple(Line(axis, 0, 1, cut.extent) for axis, cut in enumerate(table.cuts)))
+
+
+def _sorted(lines: tuple[Line, ...]) -> list[tuple[int, int]]:
+    return sorted((line.axis, line.start) for line in lines)
