@@ -16,8 +16,8 @@ _HOMES = {
     "errors": (
         "ArrayLockedError BlockFailedError BlockMismatchError BudgetError ClosedError "
         "CorruptChunkError DtypeError FailedBlocksWarning FormatError GridWarning "
-        "InputChangedError KernelError NotRegularFileError OocarrayError OverlapError PlanError TornBlockError "
-        "TruncatedFileError WorkerDiedError"
+        "InputChangedError KernelError NotRegularFileError OocarrayError "
+        "OverlapError PlanError TornBlockError TruncatedFileError WorkerDiedError"
     ),
     "extremes": "argmax argmin max min nanargmax nanargmin nanmax nanmin",
     "functions": "all any count_nonzero mean prod std sum var",
@@ -88,7 +88,8 @@ _HOMES = {
     ),
     "namespace.statistics": "average corrcoef cov ptp",
     "nanfunctions": "nanmean nanprod nanstd nansum nanvar",
-    "opening": "create from_array open",
+    "creating": "create",
+    "opening": "Group from_array open open_group",
     "persisting": "persist",
     "reducing": "reduction",
     "scalars": "elementwise",

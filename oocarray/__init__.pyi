@@ -5,6 +5,7 @@ from typing import Any
 from . import linalg as linalg
 from .config import options as options
 from .core import Array as Array
+from .creating import create as create
 from .errors import ArrayLockedError as ArrayLockedError
 from .errors import BlockFailedError as BlockFailedError
 from .errors import BlockMismatchError as BlockMismatchError
@@ -335,9 +336,10 @@ from .nanfunctions import nanprod as nanprod
 from .nanfunctions import nanstd as nanstd
 from .nanfunctions import nansum as nansum
 from .nanfunctions import nanvar as nanvar
-from .opening import create as create
+from .opening import Group as Group
 from .opening import from_array as from_array
 from .opening import open as open
+from .opening import open_group as open_group
 from .persisting import persist as persist
 from .reducing import reduction as reduction
 from .scalars import elementwise as elementwise

@@ -28,6 +28,7 @@ from .operations.shaping import BroadcastTo, Reshape
 from .plan import Options
 from .runtime.limits import memory_of
 from .storage.layout import Strided
+from .storage.tiled import Tiled
 from .stored import seen
 
 __all__ = ["assign", "update"]
@@ -93,12 +94,22 @@ def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None
         )
     from .indexing import is_basic, is_mask, points
 
-    if is_basic(key) or isinstance(key, str):
-        view = node.source.field(key) if isinstance(key, str) else node.source.index(key)
+    if is_basic(key) or (isinstance(key, str) and isinstance(node.source, Strided)):
+        view: Strided | Tiled
+        if isinstance(key, str):
+            assert isinstance(node.source, Strided)
+            view = node.source.field(key)
+        else:
+            view = node.source.index(key)
         _fill(StoredNode(view), value)
     elif is_mask(key, node.shape) and np.ndim(value) == 0:
         # Every element is what it was, or the value: each depends on itself only.
         _fill(node, Array(masked(node, key, value, "where")))
+    elif isinstance(node.source, Tiled):
+        # Every element is what it was, or what is given: those of a block depend on none outside.
+        from .indexing import replaced
+
+        _fill(node, Array(replaced(node, key, value)))
     else:
         # Scattered elements are stored one by one, by NumPy, on the mapped pages.
         at, given = points(key), np.asarray(value)
@@ -155,7 +166,7 @@ def _fill(view: StoredNode, value: Any) -> None:
         _detour(node, target, options)
 
 
-def _is(node: Node, target: Strided) -> bool:
+def _is(node: Node, target: Strided | Tiled) -> bool:
     return (
         isinstance(node, StoredNode)
         and node.source.dtype == target.dtype
@@ -163,7 +174,7 @@ def _is(node: Node, target: Strided) -> bool:
     )
 
 
-def _detour(node: Node, target: Strided, options: Options) -> None:
+def _detour(node: Node, target: Strided | Tiled, options: Options) -> None:
     """Compute a value before a byte of it is written."""
     from .backends import mapped
 

@@ -21,6 +21,7 @@ from .runtime.limits import room
 from .shaped import Shaped
 from .showing import Shown
 from .storage.layout import Strided
+from .storage.tiled import Tiled
 from .stored import Stored
 from .units import format_bytes
 
@@ -97,8 +98,8 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
         return tuple(len(sizes) for sizes in self.chunks)
 
     @property
-    def layout(self) -> Strided | None:
-        """Where the elements are in the file; None for an array that is still to be computed."""
+    def layout(self) -> Strided | Tiled | None:
+        """Where the elements are in the file, or in many; None if they are still to be computed."""
         return self.node.source if isinstance(self.node, StoredNode) else None
 
     def __len__(self) -> int:

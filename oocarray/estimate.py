@@ -43,6 +43,8 @@ from .program import (
     tops_in,
 )
 from .storage.layout import Strided
+from .storage.pieces import piece_bytes
+from .storage.tiled import Tiled
 from .walks import some
 
 __all__ = [
@@ -99,7 +101,7 @@ def item_cost(stage: Stage, separate: bool = False) -> Cost:
         mapped by them too.
     """
     targets = [write.target for write in stage.writes if isinstance(write, Blocks)]
-    counted = Strided | InMemory | Result if separate else Strided
+    counted = Strided | Tiled | InMemory | Result if separate else Strided | Tiled
     read = repeated = 0
     for access in stage.reads:
         if not isinstance(access.source, counted) or access.source in targets:
@@ -186,6 +188,8 @@ def distinct_bytes(plan: Plan) -> int:
                 seen[thing.file.dev, thing.file.ino, thing.span()] = _region_bytes(
                     thing, thing.shape
                 )
+            elif isinstance(thing, Tiled):
+                seen[thing] = thing.nbytes
             else:
                 seen[id(thing)] = int(thing.nbytes)
         for write in stage.writes:
@@ -337,6 +341,9 @@ def region_bytes(source: Source, region: Region) -> int:
 def _region_bytes(source: Source, extents: tuple[int, ...]) -> int:
     """Bytes that a region of some extents has in memory: of a file, all its pages."""
     plain = math.prod(extents) * source.dtype.itemsize
+    if isinstance(source, Tiled) and source.table.encoded:
+        # One piece after the other is decoded, and copied to where it belongs.
+        return plain + piece_bytes(source.table)
     if not isinstance(source, Strided):
         return plain
     inside = [min(most, size) for most, size in zip(extents, source.shape, strict=True)]

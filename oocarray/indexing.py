@@ -29,6 +29,7 @@ from .operations.indexing import (
 )
 from .operations.shaping import Reshape
 from .storage.strides import expand_index
+from .storage.tiled import Tiled
 
 if TYPE_CHECKING:
     from .core import Array
@@ -265,7 +266,7 @@ def _taken(node: Node, key: Any) -> Node:
 
 
 def _basic(array: Any, node: Node, key: Any) -> Array:
-    if isinstance(node, (StoredNode, MemoryNode)) and _free(node):
+    if isinstance(node, (StoredNode, MemoryNode)) and node.set_chunks is None:
         made = _taken(node, key)
         if isinstance(made, MemoryNode):
             made = MemoryNode(np.asarray(made.array))
@@ -288,7 +289,7 @@ def _free(node: Node) -> bool:
 def _field(array: Any, node: Node, key: str) -> Array:
     if isinstance(node, MemoryNode):
         return array._derived(MemoryNode(np.asarray(node.array[key])))  # type: ignore[no-any-return]
-    if not isinstance(node, StoredNode):
+    if not isinstance(node, StoredNode) or isinstance(node.source, Tiled):
         dtype = array.dtype
         if dtype.names is None or key not in dtype.names:
             raise ValueError(f"no field {key!r} in dtype {dtype}")

@@ -1,47 +1,58 @@
-"""Opening, creating and wrapping arrays; nothing is read but headers."""
+"""Opening and wrapping arrays that are there already; nothing is read but headers."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .core import Array
-from .errors import FormatError
 from .lazy.expr import MemoryNode, StoredNode
 from .lazy.regrid import regrid
-from .storage.create import create_npy, create_raw
-from .storage.dtypes import plain_dtype, plain_shape
-from .storage.files import open_npy, open_raw, sniff
+from .storage.files import PathLike, open_raw
+from .storage.layout import Strided
 from .storage.memmaps import layout_of
+from .storage.opened import Opened
+from .storage.tiled import tiled
 from .stored import MODES
 
-__all__ = ["create", "from_array", "open"]
+__all__ = ["Group", "from_array", "open", "open_group"]
 
-PathLike = str | os.PathLike[str]
+Paths = PathLike | Sequence[PathLike]
 
 
 def open(
-    path: PathLike,
+    path: Paths,
     mode: str = "r",
     *,
+    dataset: str | None = None,
+    decode: bool = False,
     shape: Any = None,
     dtype: Any = None,
     offset: int = 0,
     order: str = "C",
+    axis: int | None = None,
+    stack: bool = False,
     chunks: Any = None,
 ) -> Array:
-    """Open an array in a file; reads its header and nothing else, locks nothing.
+    """Open an array in a file, or in many; reads its header and nothing else, locks nothing.
 
     Parameters
     ----------
-    path : path-like
-        A ``.npy`` file (told by its content), or any file when `shape` and `dtype` say what is
-        in it.
+    path : path-like, or a sequence of path-likes
+        ``.npy``, Zarr, HDF5, NetCDF, TIFF, FITS, safetensors, told by content; any file when
+        `shape` and `dtype` say what is in it. Several files, or a pattern (``"day*.npy"``), are
+        joined to one array that can be read.
     mode : {"r", "r+", "a"}
         Whether the array may be changed in place; with "a" rows can be appended to it as well,
         which takes an ``.npy`` file in C order.
+    dataset : str, optional
+        Which array of a file or group that has several; ``"ds.zarr/t2m"`` names it as well.
+    decode : bool
+        Apply ``scale_factor``, ``add_offset``, ``_FillValue`` and ``missing_value``, by the CF
+        conventions: a lazy expression of floats, NaN where a value is missing.
     shape : int or sequence of int, optional
         Of a raw array; one extent may be -1: as many as the file holds.
     dtype : dtype-like, optional
@@ -50,9 +61,14 @@ def open(
         Byte at which a raw array begins.
     order : {"C", "F"}
         Of a raw array: which axis is fastest, the last or the first.
+    axis : int, optional
+        Of several files: the axis along which they follow each other; default 0.
+    stack : bool
+        Of several files: `axis` is a new one.
     chunks : optional
         Blocks to work on, in any of dask's spellings: 1000, (100, -1), ((50, 50), (8,)), "auto",
-        {0: 100}. Default: contiguous runs of about 16 MiB, cut to fit other arrays where needed.
+        {0: 100}. Default: contiguous runs of about 16 MiB, cut to fit other arrays where needed;
+        of arrays in chunks of their own, whole chunks up to that size.
 
     Returns
     -------
@@ -62,6 +78,10 @@ def open(
     ------
     FormatError, TruncatedFileError, DtypeError, NotRegularFileError, OSError
         The file cannot be opened as asked; it is left as it was.
+    ArrayLockedError
+        An HDF5 file that another program writes.
+    ImportError
+        A library that the format needs is not installed.
 
     Examples
     --------
@@ -73,6 +93,8 @@ def open(
     ((10,), dtype('float32'), ((4, 4, 2),))
     >>> float(x.max().compute())
     9.0
+    >>> open([os.path.join(folder.name, "x.npy")] * 3, stack=True).shape
+    (3, 10)
     >>> folder.cleanup()
     """
     if mode not in MODES:
@@ -83,85 +105,157 @@ def open(
     if shape is None and (offset != 0 or order != "C"):
         given = "offset=" if offset != 0 else "order="
         raise TypeError(f"{given} is for raw arrays, with shape= and dtype=; .npy files say it")
-    if shape is not None:
-        source = open_raw(path, shape, dtype, offset, order, _for_files(mode))
-    elif sniff(path) == "npy":
-        source = open_npy(path, _for_files(mode))
-    else:
-        raise FormatError(
-            f"{os.fspath(path)} is not an .npy file; to open it as raw bytes give shape= and dtype="
+    if shape is not None and dataset is not None:
+        raise TypeError(
+            "dataset= is for files that say what is in them; leave out shape= and dtype="
         )
-    array = Array(regrid(StoredNode(source), chunks), mode)
-    if mode == "a":
-        array._check_growable()
-    return array
+
+    def one(path: PathLike) -> Opened:
+        if shape is not None:
+            return Opened(open_raw(path, shape, dtype, offset, order, _for_files(mode)), "raw")
+        from .storage.finding import find
+
+        return find(path, dataset, _for_files(mode))
+
+    if _several(path):
+        opened = _joined(path, mode, one, axis, stack)
+    elif axis is not None or stack:
+        raise TypeError(
+            "axis= and stack= are for several files: give a list of paths, or a pattern"
+        )
+    else:
+        assert isinstance(path, (str, os.PathLike))
+        opened = one(path)
+    return _array(opened, mode, chunks, decode)
 
 
 def _for_files(mode: str) -> str:
     return "r" if mode == "r" else "r+"
 
 
-def create(
-    path: PathLike,
-    shape: Any,
-    dtype: Any = float,
-    *,
-    fill_value: Any = 0,
-    order: str = "C",
-    chunks: Any = None,
-    overwrite: bool = False,
-    format: str | None = None,
-) -> Array:
-    """Create a complete file of zeros (or `fill_value`) and open it for reading and writing.
+def _several(path: Paths) -> bool:
+    """Whether more than one file is meant; a name that is there is what it says."""
+    if not isinstance(path, (str, os.PathLike)):
+        return True
+    name = os.fspath(path)
+    return any(sign in name for sign in "*?[") and not os.path.exists(name)
 
-    The disk blocks are reserved: a full disk is an OSError here and now, and leaves no file.
+
+def _joined(path: Paths, mode: str, one: Any, axis: int | None, stack: bool) -> Opened:
+    if mode != "r":
+        raise PermissionError(
+            13, f"several files as one array are for reading, not mode={mode!r}; open each alone"
+        )
+    from .storage.stacking import open_stack
+
+    def layout(name: PathLike) -> Strided:
+        place = one(name).place
+        if not isinstance(place, Strided):
+            raise TypeError(
+                f"{os.fspath(name)} is itself in pieces; only arrays in one run are joined: open "
+                "each, and join them by oo.concatenate or oo.stack"
+            )
+        return place
+
+    return open_stack(path, axis, stack, layout)
+
+
+def _array(opened: Opened, mode: str, chunks: Any, decode: bool) -> Array:
+    place = opened.place
+    if mode == "a" and not isinstance(place, Strided):
+        raise PermissionError(13, f"rows can be appended to an .npy file, not to {opened.kind}")
+    source = place if isinstance(place, Strided) else tiled(place)
+    node = regrid(StoredNode(source), chunks)
+    array = Array(node, mode, opened)
+    if mode == "a":
+        array._check_growable()
+    if not decode:
+        return array
+    if mode != "r":
+        raise TypeError(f"decode=True makes an expression, to be read; leave out mode={mode!r}")
+    from .decoding import decoded
+
+    return decoded(array, opened)
+
+
+class Group(Mapping[str, Array]):
+    """The arrays of a Zarr group or of a file that has several, by name; each opened when asked.
+
+    Attributes
+    ----------
+    path : str
+    """
+
+    def __init__(self, path: str, mode: str, decode: bool, names: Mapping[str, Any]) -> None:
+        self.path = path
+        self._mode, self._decode, self._names = mode, decode, names
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        return open(self.path, self._mode, dataset=name, decode=self._decode)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """What the group says of itself."""
+        from .storage.finding import attributes
+
+        return attributes(self.path)
+
+    def __repr__(self) -> str:
+        lines = [f"<oocarray.Group {self.path}: {len(self)} arrays>"]
+        lines += [f"  {name}: {words}" for name, words in list(self._names.items())[:_SHOWN]]
+        if len(self) > _SHOWN:
+            lines.append(f"  ... and {len(self) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+_SHOWN = 40
+
+
+def open_group(path: PathLike, mode: str = "r", *, decode: bool = False) -> Group:
+    """Open a Zarr group, or a file with several arrays, as a mapping; reads metadata only.
 
     Parameters
     ----------
     path : path-like
-        Of the new file.
-    shape : int or sequence of int
-    dtype : dtype-like
-    fill_value : scalar
-        Zero costs no write.
-    order : {"C", "F"}
-        Which axis is fastest, the last or the first.
-    chunks : optional
-        Blocks to work on; see `open`.
-    overwrite : bool
-        Replace an existing file.
-    format : {"npy", "raw"}, optional
-        Default: by the ending, ``.npy``.
+        A Zarr group (also ``"ds.zarr/inner"``), HDF5, NetCDF, FITS, TIFF or safetensors.
+    mode : {"r", "r+"}
+        Of the arrays.
+    decode : bool
+        As `open`.
 
     Returns
     -------
-    Array
-        Open with mode ``"r+"``.
+    Group
+        Names such as ``"t2m"`` or ``"inner/t2m"`` to arrays.
 
     Raises
     ------
-    FileExistsError
-        The file exists, and `overwrite` is false.
-    OSError
-        No room (ENOSPC, with both numbers), or no permission.
+    FormatError, OSError
+        It is no group, or cannot be read.
 
     Examples
     --------
-    >>> import tempfile
+    >>> import tempfile, zarr
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     x = create(os.path.join(folder, "x.npy"), (2, 3), "i4", fill_value=7)
-    ...     x.mode, x.compute().tolist()
-    ('r+', [[7, 7, 7], [7, 7, 7]])
+    ...     made = zarr.create_group(os.path.join(folder, "ds.zarr"))
+    ...     _ = made.create_array("t2m", data=np.arange(6.0), compressors=None)
+    ...     group = open_group(os.path.join(folder, "ds.zarr"))
+    ...     list(group), float(group["t2m"].sum().compute())
+    (['t2m'], 15.0)
     """
-    kind = format_of(path, format)
-    dtype = plain_dtype(dtype)
-    shape = plain_shape(shape, dtype.itemsize)
-    if chunks is not None:
-        # Chunks that do not fit are refused before there is a new file in place of the old one.
-        regrid(MemoryNode(np.broadcast_to(np.zeros((), dtype), shape)), chunks)
-    make = create_npy if kind == "npy" else create_raw
-    source = make(path, shape, dtype, order, fill_value, overwrite)
-    return Array(regrid(StoredNode(source), chunks), "r+")
+    from .storage.finding import names_in
+
+    if mode not in ("r", "r+"):
+        raise ValueError(f"mode={mode!r} is neither 'r' nor 'r+'")
+    return Group(os.path.abspath(os.fspath(path)), mode, decode, names_in(path))
 
 
 def from_array(x: Any, chunks: Any = None) -> Array:
@@ -193,18 +287,3 @@ def from_array(x: Any, chunks: Any = None) -> Array:
         writable = bool(array.flags.writeable)
         return Array(regrid(StoredNode(source), chunks), "r+" if writable else "r")
     return Array(regrid(MemoryNode(np.asarray(array)), chunks), "r")
-
-
-def format_of(path: PathLike, format: str | None) -> str:
-    """Decide the format of a new file."""
-    if format is None:
-        ending = os.path.splitext(os.fspath(path))[1].lower()
-        if ending != ".npy":
-            raise ValueError(
-                f"cannot tell a format from {os.fspath(path)!r}: name it .npy, or give "
-                'format="npy" or format="raw"'
-            )
-        return "npy"
-    if format not in ("npy", "raw"):
-        raise ValueError(f"format={format!r} is neither 'npy' nor 'raw'")
-    return format

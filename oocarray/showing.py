@@ -20,6 +20,7 @@ from .lazy.node import postorder
 from .lazy.pointed import PointedNode
 from .storage.files import open_regular
 from .storage.layout import Strided
+from .storage.tiled import Tiled
 from .units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -201,8 +202,10 @@ def _corners_text(node: Node, writable: bool) -> str:
         return ""
 
 
-def _read(source: Strided, picks: list[Any], writable: bool) -> np.ndarray[Any, Any]:
+def _read(source: Strided | Tiled, picks: list[Any], writable: bool) -> np.ndarray[Any, Any]:
     """Read elements one by one: a mapping of a file that is cut meanwhile would end the process."""
+    if isinstance(source, Tiled):
+        raise ValueError("corners of arrays in pieces may be many files")
     fd = open_regular(source.file.path)
     try:
         source.file.check(os.fstat(fd), written=writable)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,7 +24,9 @@ from .storage.files import open_regular
 from .storage.growing import check_growable, grow
 from .storage.layout import Strided
 from .storage.memmaps import as_memmap
+from .storage.opened import Opened
 from .storage.retyped import retyped
+from .storage.tiled import Tiled
 
 if TYPE_CHECKING:
     from .core import Array
@@ -38,7 +41,7 @@ _seen: dict[tuple[int, int], weakref.WeakSet[Window]] = {}
 """What of each file ``view()`` shows as NumPy's memory."""
 
 
-def seen(node: Node, target: Strided) -> bool:
+def seen(node: Node, target: Strided | Tiled) -> bool:
     """Whether a value is made of memory that shows the file of a target."""
     windows = [w for w in _seen.get((target.file.dev, target.file.ino), ()) if w.bytes is not None]
     return any(
@@ -52,11 +55,12 @@ def seen(node: Node, target: Strided) -> bool:
 class Stored:
     """Base of `oocarray.Array`: a node, how it is open, and what needs a file."""
 
-    __slots__ = ("__weakref__", "_closed", "_mode", "_node", "_window")
+    __slots__ = ("__weakref__", "_closed", "_facts", "_mode", "_node", "_window")
 
-    def __init__(self, node: Node, mode: str = "r") -> None:
+    def __init__(self, node: Node, mode: str = "r", facts: Opened | None = None) -> None:
         self._node = node
         self._mode = mode
+        self._facts = facts
         self._closed = False
         self._window: Window | None = None
 
@@ -88,6 +92,11 @@ class Stored:
                 f"{what} needs an array that is stored in a file; this one is {self._where()}: "
                 "compute() or store() it first"
             )
+        if isinstance(node.source, Tiled):
+            raise TypeError(
+                f"{what} needs an array that lies in one file in one run; this one is in pieces, "
+                f"{self._where()}: read() copies it, oocarray convert makes it one file"
+            )
         return node.source
 
     @property
@@ -99,6 +108,16 @@ class Stored:
     def writable(self) -> bool:
         """Whether elements may be changed in place."""
         return self._mode != "r"
+
+    @property
+    def dims(self) -> tuple[str | None, ...] | None:
+        """Names of the axes, as the file has them; None where it has none."""
+        return None if self._facts is None else self._facts.dims
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """What the file says of the array, as plain Python values; empty of what is computed."""
+        return MappingProxyType({} if self._facts is None else dict(self._facts.attrs))
 
     def view(self, dtype: Any = None) -> Any:
         """Look at a stored array without a copy: as NumPy, or, with a dtype, as another array.
@@ -158,7 +177,7 @@ class Stored:
             view = node.array.view(dtype)
             chunks = _scaled(node.set_chunks, node.array.itemsize, view.itemsize)
             return self._derived(MemoryNode(view, chunks))
-        if not isinstance(node, StoredNode):
+        if not isinstance(node, StoredNode) or isinstance(node.source, Tiled):
             wanted = np.dtype(dtype)
             raise TypeError(
                 f"view({str(wanted)!r}) needs an array that is stored; this one is "

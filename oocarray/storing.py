@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from .lazy.node import postorder
 from .lazy.replacing import replaced_by, replaces
 from .opening import from_array
 from .plan import InMemory, Options
-from .storage.create import draft_npy, draft_raw
-from .storage.draft import Draft
 from .storage.layout import Strided
 from .storage.memmaps import layout_of
+from .storage.tiled import Tiled
 from .stored import seen
+from .targets import ZARR_WORDS, AnyDraft, new_target, refreshed
 from .units import format_count
 
 __all__ = ["Store", "compute", "store"]
@@ -32,8 +32,17 @@ __all__ = ["Store", "compute", "store"]
 class Store:
     """A store that is still to be run; `compute` runs it, alone or together with others."""
 
-    def __init__(self, array: Array, target: Any, overwrite: bool, format: str | None) -> None:
+    def __init__(
+        self,
+        array: Array,
+        target: Any,
+        overwrite: bool,
+        format: str | None,
+        how: Mapping[str, Any] | None = None,
+    ) -> None:
         self.array, self.target, self.overwrite, self.format = array, target, overwrite, format
+        self.how = how or {}
+        """What was said of a new Zarr array."""
 
     def compute(self, *, wait: bool = True, **options: Any) -> Any:
         """Run it and return the array that was written, or a `Future` of it."""
@@ -68,10 +77,12 @@ def store(
         things.
     wait : bool
         False: return a `Future` at once, and write in the background.
-    format : {"npy", "raw"}, optional
+    format : {"npy", "raw", "zarr"}, optional
         Of new files; default by the ending.
     **options
-        As of `oocarray.options`.
+        As of `oocarray.options`; and for a new Zarr array ``chunks=``, ``shards=``,
+        ``compressors=``, ``dims=`` and ``attrs=`` as of `oocarray.create`. By default its chunks
+        are the blocks of the array, and names of axes and attributes are kept.
 
     Returns
     -------
@@ -97,8 +108,10 @@ def store(
         count = 1 if isinstance(targets, (str, os.PathLike)) else len(targets)
         raise ValueError(f"{len(sources)} sources and {format_count(count, 'target')} do not match")
     pairs = [(sources, targets)] if single else list(zip(sources, targets, strict=True))
+    how = {word: options.pop(word) for word in ZARR_WORDS if word in options}
     stores = [
-        Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format) for s, t in pairs
+        Store(s if isinstance(s, Array) else from_array(s), t, overwrite, format, how)
+        for s, t in pairs
     ]
     if compute:
         return _now_or_later(stores, options, wait, lambda done: done[0] if single else list(done))
@@ -161,7 +174,7 @@ def _called(thing: Any) -> str:
 
 def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
     roots: list[Root] = []
-    drafts: list[Draft] = []
+    drafts: list[AnyDraft] = []
 
     def visit(value: Any) -> Any:
         """Replace what is to be computed by a function that gives its result afterwards."""
@@ -194,7 +207,7 @@ def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
 
 
 def _begin_store(
-    order: Store, roots: list[Root], drafts: list[Draft], options: Options
+    order: Store, roots: list[Root], drafts: list[AnyDraft], options: Options
 ) -> Callable[[], Any]:
     """Prepare the target of a store; return what opens it afterwards."""
     array, target = order.array, order.target
@@ -214,20 +227,20 @@ def _begin_store(
         (result,) = mapped.evaluate([Root(node)], options)
         node = MemoryNode(np.asarray(result))
         array = Array(node)
-    place: Strided | InMemory
+    place: Strided | Tiled | InMemory
     if isinstance(target, (str, os.PathLike)):
-        from .opening import format_of
-
-        kind = format_of(target, order.format)
-        make = draft_npy if kind == "npy" else draft_raw
-        draft, place = make(target, array.shape, array.dtype, "C", order.overwrite)
-        drafts.append(draft)
-        if any(draft.path == other.path for other in drafts[:-1]):
-            raise OverlapError(f"two outputs of one run are to be {draft.path}")
-    else:
-        place = _place_of(target, array)
+        new = new_target(array, target, order.format, order.overwrite, order.how)
+        node, place = new.node, new.place
+        drafts.append(new.draft)
+        if any(new.draft.path == other.path for other in drafts[:-1]):
+            raise OverlapError(f"two outputs of one run are to be {new.draft.path}")
+        roots.append(Root(node, place))
+        return new.opened
+    if order.how:
+        raise TypeError(f"{', '.join(f'{word}=' for word in order.how)} is for new Zarr arrays")
+    place = _place_of(target, array)
     in_place: bool | None = False
-    if isinstance(place, Strided) and isinstance(node, OpNode):
+    if isinstance(place, Strided | Tiled) and isinstance(node, OpNode):
         # What is made of the very elements that it replaces is not to be made twice; what is
         # made of others of them is made before.
         in_place = None if seen(node, place) else replaces(node, place)
@@ -238,8 +251,8 @@ def _begin_store(
     roots.append(Root(node, place, bool(in_place)))
     if isinstance(place, InMemory):
         return lambda: target
-    fresh, mode = place, "r" if isinstance(target, (str, os.PathLike)) else "r+"
-    return lambda: Array(StoredNode(_refreshed(fresh)), mode)
+    fresh = place
+    return lambda: Array(StoredNode(refreshed(fresh)), "r+")
 
 
 def _reads(node: Any, target: Any) -> bool:
@@ -260,11 +273,11 @@ def _reads(node: Any, target: Any) -> bool:
     )
 
 
-def _place_of(target: Any, array: Array) -> Strided | InMemory:
+def _place_of(target: Any, array: Array) -> Strided | Tiled | InMemory:
     """Where an existing array can take a result."""
     if isinstance(target, np.ndarray):
         found = layout_of(target)
-        place: Strided | InMemory = InMemory(target) if found is None else found
+        place: Strided | Tiled | InMemory = InMemory(target) if found is None else found
         writable = bool(target.flags.writeable)
     elif isinstance(target, Array) and isinstance(target.node, StoredNode):
         place, writable = target.node.source, target.writable
@@ -280,16 +293,6 @@ def _place_of(target: Any, array: Array) -> Strided | InMemory:
     if not np.can_cast(array.dtype, place.dtype, "same_kind"):
         raise TypeError(f"cannot store {array.dtype} into {place.dtype} without losing its kind")
     return place
-
-
-def _refreshed(place: Strided) -> Strided:
-    """The same layout, with the file's size and time as they are now."""
-    from dataclasses import replace
-
-    from .storage.filekey import FileKey
-
-    # The header was written before the run: the run wrote elements only.
-    return replace(place, file=replace(FileKey.of(place.file.path), header=place.file.header))
 
 
 def _scalar(result: Any) -> Any:

@@ -27,6 +27,7 @@ from .plan import (
     Stage,
 )
 from .storage.layout import Strided
+from .storage.tiled import Tiled
 from .units import format_bytes
 
 __all__ = ["validate"]
@@ -157,7 +158,9 @@ def _check_targets(stage: Stage) -> None:
                 f"shape {write.target.shape}"
             )
     for number, target in enumerate(targets):
-        if isinstance(target, Strided) and not target.injective:
+        if isinstance(target, Tiled) and target.table.encoded:
+            _check_encoded(stage, target)
+        if isinstance(target, Strided | Tiled) and not target.injective:
             raise OverlapError(
                 f"{stage.label}: elements of the target in {target.file.path} share bytes, so "
                 "that two tasks would write the same ones"
@@ -167,8 +170,20 @@ def _check_targets(stage: Stage) -> None:
                 raise OverlapError(f"{stage.label}: two outputs share bytes of one array")
 
 
+def _check_encoded(stage: Stage, target: Tiled) -> None:
+    """What is encoded as a whole must be made by one item."""
+    (grid,) = (w.grid for w in stage.writes if isinstance(w, Blocks) and w.target is target)
+    if not target.has_whole_pieces(grid.chunks):
+        pieces = tuple(cut.most for cut in target.table.cuts)
+        raise PlanError(
+            f"{stage.label}: blocks of shape {grid.max_block_shape} do not consist of whole chunks "
+            f"of {target.file.path}, {pieces}, which are compressed; rechunk({pieces}) what is "
+            "stored, or store it without compressors="
+        )
+
+
 def _share(one: Source, other: Source) -> bool:
-    if isinstance(one, Strided) and isinstance(other, Strided):
+    if isinstance(one, Strided | Tiled) and isinstance(other, Strided | Tiled):
         return one.overlaps(other)
     if isinstance(one, InMemory) and isinstance(other, InMemory):
         return np.may_share_memory(one.array, other.array)
@@ -201,7 +216,7 @@ def _check_others(plan: Plan, number: int, stage: Stage) -> None:
             theirs += [access.source for access in other.reads]
             for target in mine:
                 if any(_share(target, source) for source in theirs):
-                    what = target.file.path if isinstance(target, Strided) else "an array"
+                    what = target.file.path if isinstance(target, Strided | Tiled) else "an array"
                     raise OverlapError(
                         f"{one.label} changes {what}, which {other.label} of the same run uses, "
                         "and neither waits for the other; run them one after the other"
@@ -228,12 +243,12 @@ def _check_in_place(stage: Stage) -> None:
                 f"which it reads; it writes {len(changed)}"
             )
     for write in stage.writes:
-        if not isinstance(write, Blocks) or not isinstance(write.target, Strided):
+        if not isinstance(write, Blocks) or not isinstance(write.target, Strided | Tiled):
             continue
         target = write.target
         for access in stage.reads:
             source = access.source
-            if not isinstance(source, Strided) or not source.overlaps(target):
+            if not isinstance(source, Strided | Tiled) or not source.overlaps(target):
                 continue
             path = target.file.path
             if isinstance(access.how, Halo):
@@ -267,7 +282,7 @@ def _check_room(plan: Plan, scratch: str | None) -> None:
                 continue
             if isinstance(write.target, Counted):
                 _check_counted(stage, write.target)
-            if not isinstance(write.target, Strided):
+            if not isinstance(write.target, Strided | Tiled):
                 continue
             path = write.target.file.path
             try:

@@ -29,9 +29,10 @@ NOT_LINEAR = {
 LINEAR = sorted(set(strict.linalg.__all__) - NOT_LINEAR)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS, COMPLEX = ("float32", "float64"), ("complex64", "complex128")
-# Of the widths between, each has its loops compiled: all of it is in the long tests.
-BETWEEN = ("int16", "int32", "uint16", "uint32")
 DTYPES = ("bool", *INTEGERS, *FLOATS, *COMPLEX)
+# One of each kind; the loops of the others are compiled from the same source, which takes a second
+# or two for each: they are in the long tests.
+KINDS = ("bool", "int16", "uint8", "float32", "float64", "complex128")
 REFUSED = (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError)
 
 
@@ -191,10 +192,11 @@ def of_strict(dtype: str) -> Any:
     return getattr(strict, dtype)
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [pytest.param(d, marks=pytest.mark.long if d in BETWEEN else ()) for d in DTYPES],
-)
+def _long_unless(kinds: tuple[str, ...]) -> list[Any]:
+    return [pytest.param(d, marks=() if d in kinds else pytest.mark.long) for d in DTYPES]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_dtypes(dtype: str) -> None:
     mine, theirs = getattr(oo, dtype), of_strict(dtype)
     x, y = oo.ones(3, dtype=mine), strict.ones(3, dtype=theirs)
@@ -222,8 +224,15 @@ def test_dtypes(dtype: str) -> None:
         assert oo.result_type(x, scalar) == expected._np_dtype
     for name in ("sum", "prod", "cumulative_sum", "cumulative_prod"):
         if dtype != "bool":  # NumPy's sum counts
-            made = getattr(oo, name)(x)
-            assert made.dtype == made.compute().dtype == getattr(strict, name)(y).dtype._np_dtype
+            assert getattr(oo, name)(x).dtype == getattr(strict, name)(y).dtype._np_dtype
+
+
+@pytest.mark.parametrize("dtype", _long_unless(KINDS))
+def test_computed_sums_have_the_dtype_that_was_told(dtype: str) -> None:
+    x = oo.ones(3, dtype=getattr(oo, dtype))
+    for name in ("sum", "prod", "cumulative_sum", "cumulative_prod"):
+        made = getattr(oo, name)(x)
+        assert made.dtype == made.compute().dtype
 
 
 def test_limits_of_dtypes() -> None:
@@ -317,11 +326,18 @@ _op("logical_and logical_or logical_xor", ("bool",), EXACT, _binary)
 _op("copysign nextafter", FLOATS, EXACT, _binary)
 _op("atan2 hypot logaddexp", FLOATS, ROUNDED, _binary)
 _op("pow", NUMBERS, ROUNDED, _binary)
-# Each dtype of these is a kernel to be compiled; all of them have tests of their own.
+# All dtypes of these have tests of their own.
 _op("any all count_nonzero", ("bool", "int16", "float64", "complex128"), EXACT, _along)
 _op("min max argmin argmax", ("uint8", "int16", "float64"), EXACT, _along)
 _op("sum prod", NUMBERS, SUMMED, _along)
 _op("mean std var", FLOATS, SUMMED, _along)
+# Each dtype of these is a kernel to be compiled: every dtype for one of them, few for the others.
+COMPILED = {
+    "sum": NUMBERS,
+    "prod": ("int16", "float32", "float64", "complex128"),
+    **dict.fromkeys(("mean", "std", "var"), FLOATS),
+    **dict.fromkeys(("min", "max", "argmin", "argmax"), ("int16", "float64")),
+}
 _op("unique_values unique_counts unique_inverse unique_all", ANY, EXACT, _unary)
 _op("zeros_like ones_like nonzero", ANY, EXACT, _unary)
 _op("matmul tensordot vecdot", NUMBERS, SUMMED, _binary)
@@ -502,9 +518,10 @@ class Program:
         self.theirs = [strict.asarray(a) for a in arrays]
         self.ours = [oo.from_array(a, c) for a, c in zip(arrays, chunks, strict=True)]
 
-    def step(self, name: str, p: int, q: int, n: int, m: int) -> bool:
-        """Whether there was something to compare."""
+    def step(self, name: str, p: int, q: int, n: int, m: int, *, every: bool = False) -> bool:
+        """Whether there was something to compare; with `every` also what is yet to be compiled."""
         kinds, how, do = OPS[name]
+        kinds = kinds if every else COMPILED.get(name, kinds)
         fit = [k for k, x in enumerate(self.ours) if str(x.dtype) in kinds]
         if not fit:
             return False
@@ -538,23 +555,38 @@ class Program:
         return True
 
 
-@pytest.mark.parametrize("name", sorted(OPS))
-def test_each_operation(name: str) -> None:
-    """So that the random ones are about something: with each dtype that it is for."""
+def each_operation(name: str, every: bool) -> None:
+    """With each dtype that it is for, or one of each kind and the widest integers."""
     shapes = ((3, 4), (6,), (2, 3, 3), (), (0, 2), (3, 1))
     seeds = ((0, 1), (1, 2), (-1, 0), (3, 6))
     done = False
+    kinds = OPS[name][0]
+    few = kinds if every else COMPILED.get(name, (*KINDS, "int64", "uint64"))
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for at, dtype in enumerate(OPS[name][0]):
+        for at, dtype in enumerate(kinds):
+            if dtype not in few:
+                continue
             for k, shape in enumerate(shapes):
                 if k and (at + k) % 3:  # each dtype with one shape, and others with others
                     continue
                 arrays = [numbers(dtype, shape, k), numbers(dtype, shape, k + 9)]
                 program = Program(arrays, [None, 2 if shape else None])
                 for n, m in seeds[: 4 if at % 4 == 1 else 2]:
-                    done |= program.step(name, 0, 1, n, m)
+                    done |= program.step(name, 0, 1, n, m, every=every)
     assert done, "strict refuses all of them"
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_each_operation(name: str) -> None:
+    """So that the random ones are about something."""
+    each_operation(name, every=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_each_operation_with_each_dtype(name: str) -> None:
+    each_operation(name, every=True)
 
 
 place = st.integers(0, 20)
@@ -574,15 +606,27 @@ def programs(draw: Any) -> Any:
     return arrays, chunks, draw(st.lists(step, min_size=4, max_size=12))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(programs())
-def test_random_expressions(program: Any) -> None:
+def random_expression(program: Any, every: bool) -> None:
     arrays, chunks, steps = program
     both = Program(arrays, chunks)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for step in steps:
-            both.step(*step)
+            both.step(*step, every=every)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_random_expressions(program: Any) -> None:
+    random_expression(program, every=False)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_many_random_expressions(program: Any) -> None:
+    random_expression(program, every=True)
 
 
 def test_limits_beyond_the_dtype() -> None:

@@ -257,7 +257,8 @@ _generator = np.random.default_rng(5)
 ARRAYS = {
     "floats": _generator.normal(3, 2, (300, 70)),
     "with nan": np.where(_generator.random(5000) < 0.2, np.nan, _generator.random(5000)),
-    "with inf": np.array([1, np.inf, np.nan, -np.inf, 5, 2.5, np.inf], "f4"),
+    "with inf": np.array([1, np.inf, np.nan, -np.inf, 5, 2.5, np.inf]),
+    "single": np.array([1, np.inf, np.nan, -np.inf, 5, 2.5, np.inf], "f4"),
     "big-endian": _generator.random(1000).astype(">f4"),
     "half": _generator.random(1000).astype("f2"),
     "columns": np.asfortranarray(_generator.random((40, 30))),
@@ -273,7 +274,14 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+# Each dtype is five kernels to be compiled: those of the others are compiled for others too.
+OF_OTHER_DTYPES = ("single", "big-endian", "half", "few values", "unsigned", "truth")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.long if n in OF_OTHER_DTYPES else ()) for n in ARRAYS],
+)
 def test_stat_says_what_numpy_says(run, tmp_path, name):
     array = ARRAYS[name]
     code, out, errors = run("stat", saved(tmp_path / "x.npy", array), "--json")
@@ -312,14 +320,14 @@ def test_stat_is_one_pass_if_it_knows_the_range(run, tmp_path, monkeypatch):
         return [lambda event: began.append(event) if isinstance(event, Began) else None]
 
     monkeypatch.setattr(mapped, "default_observers", observers)
-    for name in ("floats", "with inf", "integers", "truth"):
+    for name in ("floats", "with inf", "integers"):
         for more, passes in ((("--no-histogram",), 1), (("--range", "-1", "4"), 1)):
             began.clear()
             path = saved(tmp_path / "x.npy", ARRAYS[name])
             _, out, _ = run("stat", path, "--json", *more)
             assert json.loads(out)["passes"] == len(began) == passes, began
     # Everything in one plan reads the file once, and what it reads is all that it reads.
-    assert began[0].nbytes == ARRAYS["truth"].nbytes
+    assert began[0].nbytes == ARRAYS["integers"].nbytes
 
 
 def test_stat_counts_what_is_outside_of_the_range(run, tmp_path):
@@ -353,12 +361,12 @@ def test_stat_of_what_has_no_histogram(run, tmp_path, array, said):
 
 
 def test_stat_wants_a_field_of_a_structured_array(run, tmp_path):
-    table = np.zeros(50, [("height", "f4"), ("id", "i8"), ("name", "S3")])
+    table = np.zeros(50, [("height", "f8"), ("id", "i8"), ("name", "S3")])
     table["height"] = np.arange(50)
     path = saved(tmp_path / "x.npy", table)
     code, _, errors = run("stat", path)
     assert code == 2
-    assert "--field: height (float32), id (int64), name (|S3)" in one_line(errors)
+    assert "--field: height (float64), id (int64), name (|S3)" in one_line(errors)
     code, _, errors = run("stat", path, "--field", "depth")
     assert code == 2
     assert "no field 'depth'; it has height, id, name" in one_line(errors)
@@ -371,10 +379,10 @@ def test_stat_wants_a_field_of_a_structured_array(run, tmp_path):
 
 
 def test_stat_of_raw_bytes_and_of_dates(run, tmp_path):
-    np.arange(100, dtype="i4").tofile(tmp_path / "x.bin")
-    code, out, errors = run("stat", "x.bin", "--shape", "-1,10", "--dtype", "i4", "--offset", 40)
+    np.arange(100, dtype="i2").tofile(tmp_path / "x.bin")
+    code, out, errors = run("stat", "x.bin", "--shape", "-1,10", "--dtype", "i2", "--offset", 20)
     assert code == 0, errors
-    assert "x.bin: 9 x 10 int32, 360 B\n" in out
+    assert "x.bin: 9 x 10 int16, 180 B\n" in out
     assert "mean      54.5\n" in out
     code, _, errors = run("stat", saved(tmp_path / "x.npy", np.array(["2020-01-01"], "M8[D]")))
     assert code == 1

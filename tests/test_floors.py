@@ -39,8 +39,29 @@ FLOORS = (
         "scalars",
         "shaped",
     }
-    | {"core", "methods", "opening", "mapping", "storing", "reducing", "config", "explain", "loops"}
-    | {"updating", "stored", "appending", "iterating", "ordering", "futures", "persisting"}
+    | {
+        "core",
+        "methods",
+        "opening",
+        "creating",
+        "decoding",
+        "mapping",
+        "storing",
+        "reducing",
+        "config",
+        "explain",
+        "loops",
+    }
+    | {
+        "updating",
+        "stored",
+        "appending",
+        "iterating",
+        "ordering",
+        "futures",
+        "persisting",
+        "targets",
+    }
     | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"}
     | {"showing", "drawing"},
     {"cli", "reporting", "demo", "demochecks", "landscape", "__main__"},

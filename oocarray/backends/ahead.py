@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from ..lazy.counted import CountedNode, counted
 from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, StoredNode
 from ..lazy.graph import Root
-from ..lazy.node import postorder, remade
+from ..lazy.node import is_run, postorder, remade
 from ..lazy.pointed import PointedNode
 
 __all__ = ["Ahead"]
@@ -100,7 +100,7 @@ class Ahead:
         """Something that is wanted whole, computed unless it is there."""
         if isinstance(value, (MemoryNode, KeptNode)):
             return
-        if isinstance(value, StoredNode) and value.source.contiguous == "C":
+        if isinstance(value, StoredNode) and is_run(value.source):
             return
         copy = self._look(value)
         if copy is not None:

@@ -26,6 +26,7 @@ from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Draft
 from ..storage.layout import Strided
+from ..storage.zarrdraft import ZarrDraft
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
 from .measured import Measuring
@@ -76,14 +77,16 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
 
 
 @ends_by_sigterm
-def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = ()) -> list[Array]:
+def evaluate(
+    roots: Sequence[Root], options: Options, drafts: Sequence[Draft | ZarrDraft] = ()
+) -> list[Array]:
     """Make all roots; return the results of those without a target.
 
     Parameters
     ----------
     roots : sequence of Root
     options : Options
-    drafts : sequence of Draft
+    drafts : sequence of Draft or ZarrDraft
         New files that are targets: published when all is done, discarded otherwise.
     """
     watch, began = watched.get(), time.perf_counter()
@@ -105,7 +108,7 @@ def evaluate(roots: Sequence[Root], options: Options, drafts: Sequence[Draft] = 
             except NotFused as error:
                 _tell_not_fused(error)
                 plan = compile_plan(plan_of(roots, limits, replace(options, fuse=False)))
-            opened = {_identity(draft.fd): draft.fd for draft in drafts}
+            opened = {_identity(d.fd): d.fd for d in drafts if isinstance(d, Draft)}
             # Who watches shows it too, unless a bar is asked for.
             observers = default_observers(
                 limits.progress if watch is None else bool(limits.progress)

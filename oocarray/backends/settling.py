@@ -12,10 +12,11 @@ from ..lazy.counted import CountedNode, counted
 from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, StoredNode
 from ..lazy.graph import Root
 from ..lazy.identity import identity
-from ..lazy.node import Learnt, postorder, remade
+from ..lazy.node import Learnt, is_run, postorder, remade
 from ..lazy.pointed import PointedNode, pointed
 from ..plan import Options
 from ..storage.files import open_regular
+from ..storage.layout import Strided
 
 __all__ = ["Settling", "with_reductions_done"]
 
@@ -114,9 +115,10 @@ def _check_extents(node: OpNode, shapes: list[tuple[int, ...]]) -> None:
 def _array_of(node: Node, options: Options) -> Array:
     if isinstance(node, (MemoryNode, KeptNode)):
         return node.array
-    if isinstance(node, StoredNode) and node.source.contiguous == "C" and node.source.size:
+    if isinstance(node, StoredNode) and is_run(node.source) and node.source.size:
         # By reference: workers map the file themselves.
         source = node.source
+        assert isinstance(source, Strided)
         with open(source.file.path, "rb", opener=_regular) as stream:
             source.file.check_open(stream.fileno())
             return np.memmap(stream, source.dtype, "r", source.offset, source.shape)

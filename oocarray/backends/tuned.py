@@ -12,6 +12,7 @@ from ..lazy.graph import Root
 from ..pages.tuning import DEFAULT, Tuning, machine, read_kept
 from ..storage.filesystems import FileSystem, file_system
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
 
 __all__ = ["kept_path", "key_of", "tuned"]
 
@@ -36,9 +37,9 @@ def tuned(roots: Sequence[Root]) -> Tuning:
         found = os.lstat(path)
     except OSError:
         return DEFAULT
-    files = [root.target for root in roots if isinstance(root.target, Strided)]
+    files = [root.target for root in roots if isinstance(root.target, Strided | Tiled)]
     if not files:
-        sources: dict[int, Strided] = {}
+        sources: dict[int, Strided | Tiled] = {}
         for root in roots:
             _collect(root.node, sources)
         files = sorted(sources.values(), key=lambda source: -source.nbytes)
@@ -57,7 +58,7 @@ def _looked_up(path: str, state: tuple[int, ...], folder: str, device: int) -> T
     return DEFAULT if kept is None else kept.tuning
 
 
-def _collect(node: Node, sources: dict[int, Strided]) -> None:
+def _collect(node: Node, sources: dict[int, Strided | Tiled]) -> None:
     seen: set[int] = set()
     waiting = [node]
     while waiting:

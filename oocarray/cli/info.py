@@ -56,7 +56,8 @@ def describe(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
         It cannot be opened as asked.
     """
     from ..pages.pagecache import count_pages
-    from ..storage.files import open_regular, sniff
+    from ..storage.files import open_regular
+    from ..storage.finding import sniff
     from ..storage.filesystems import file_system
 
     kind = "raw" if arguments.shape is not None else sniff(path)

@@ -102,7 +102,7 @@ def _raw_options(command: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from ..mapping import map_blocks
-    from ..opening import format_of
+    from ..creating import format_of
 
     *paths, out = arguments.files
     if not paths:
@@ -143,7 +143,7 @@ def _dtype(text: str | None) -> Any:
 
 
 def _inputs(arguments: argparse.Namespace, paths: list[str]) -> list[Array]:
-    from ..storage.files import sniff
+    from ..storage.finding import sniff
 
     raw = argparse.Namespace(
         shape=arguments.in_shape,
@@ -218,7 +218,7 @@ def _explained(made: Array, out: str, format: str | None, options: dict[str, Any
     from ..config import merged
     from ..explain import explain
     from ..lazy.graph import Root
-    from ..opening import format_of
+    from ..creating import format_of
     from ..storage.filekey import FileKey
     from ..storage.layout import Strided
     from ..storage.npy import build_header

@@ -117,7 +117,8 @@ class Look:
 def blocks_of(arguments: argparse.Namespace) -> Blocks:
     """Cut the file as a run would cut its array; if it holds none, in pieces of bytes."""
     from ..grid import Grid
-    from ..storage.files import open_regular, sniff
+    from ..storage.files import open_regular
+    from ..storage.finding import sniff
 
     path: str = arguments.file
     fd = open_regular(path)

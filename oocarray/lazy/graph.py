@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..grid import Chunks
 from ..plan import InMemory
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
 from .expr import MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode, StoredNode
 from .node import postorder
 
@@ -33,7 +34,7 @@ class Root:
     """
 
     node: Node
-    target: Strided | InMemory | None = None
+    target: Strided | Tiled | InMemory | None = None
     in_place: bool = False
 
 
@@ -83,9 +84,13 @@ def flexible(node: Node) -> bool:
 
 
 def even(node: Node) -> bool:
-    """Whether, besides, equal parts of a node need about equal parts of what it is made of."""
+    """Whether, besides, equal parts of a node need about equal parts of what it is made of.
+
+    Not of arrays in pieces: those are had in their own.
+    """
     return flexible(node) and not any(
-        isinstance(below, OpNode) and below.operation.uneven
+        (isinstance(below, OpNode) and below.operation.uneven)
+        or (isinstance(below, StoredNode) and isinstance(below.source, Tiled))
         for below in postorder(node, lambda n: not n.whole_first)
     )
 

@@ -14,8 +14,18 @@ from numpy.typing import NDArray
 from ..chunking import auto_chunks
 from ..grid import Chunks
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
 
-__all__ = ["KeptNode", "Learnt", "MemoryNode", "Node", "StoredNode", "postorder", "remade"]
+__all__ = [
+    "KeptNode",
+    "Learnt",
+    "MemoryNode",
+    "Node",
+    "StoredNode",
+    "is_run",
+    "postorder",
+    "remade",
+]
 
 
 class Learnt:
@@ -74,9 +84,9 @@ class Node:
 
 @dataclass(eq=False)
 class StoredNode(Node):
-    """An array in a file."""
+    """An array in a file, or in many."""
 
-    source: Strided
+    source: Strided | Tiled
     set_chunks: Chunks | None = None
 
     @property
@@ -89,7 +99,8 @@ class StoredNode(Node):
 
     @property
     def free(self) -> bool:
-        return self.set_chunks is None
+        # What lies in pieces is best had in whole ones.
+        return self.set_chunks is None and isinstance(self.source, Strided)
 
     @property
     def order(self) -> str:
@@ -99,6 +110,8 @@ class StoredNode(Node):
     def chunks(self) -> Chunks:
         if self.set_chunks is not None:
             return self.set_chunks
+        if isinstance(self.source, Tiled):
+            return self.source.blocks()
         return auto_chunks(self.shape, self.source.itemsize, self.source.order)  # type: ignore[arg-type]
 
 
@@ -112,6 +125,7 @@ class KeptNode(StoredNode):
     @property
     def array(self) -> NDArray[Any]:
         """The elements, where they are; read-only."""
+        assert isinstance(self.source, Strided)
         found = self.source.view(self.memory.array.reshape(-1).view(np.uint8), 0)
         found.flags.writeable = False
         return found
@@ -150,6 +164,11 @@ class MemoryNode(Node):
         if self.set_chunks is not None:
             return self.set_chunks
         return auto_chunks(self.shape, self.array.itemsize, self.order)  # type: ignore[arg-type]
+
+
+def is_run(source: Strided | Tiled) -> bool:
+    """Whether a stored array is one run of bytes in C order, which can be mapped as it is."""
+    return isinstance(source, Strided) and source.contiguous == "C"
 
 
 def postorder(node: Node, enter: Callable[[Node], bool] = lambda node: True) -> list[Node]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
 from .expr import MapNode
 from .node import Node, StoredNode, postorder, remade
 
 __all__ = ["replaced_by", "replaces"]
 
 
-def replaces(node: Node, target: Strided) -> bool | None:
+def replaces(node: Node, target: Strided | Tiled) -> bool | None:
     """Whether a value is made of the very elements that it replaces; None: of others beside them.
 
     Only what is read in the pass that writes counts.
@@ -32,7 +33,7 @@ def replaces(node: Node, target: Strided) -> bool | None:
     return True if same and plain else None
 
 
-def replaced_by(node: Node, target: Strided) -> Node:
+def replaced_by(node: Node, target: Strided | Tiled) -> Node:
     """The same value, with what it replaces called by one name: files may be opened many times."""
     made: dict[int, Node] = {}
     for one in postorder(node):
@@ -46,7 +47,7 @@ def replaced_by(node: Node, target: Strided) -> Node:
     return made[id(node)]
 
 
-def _takes(call: MapNode, target: Strided) -> bool:
+def _takes(call: MapNode, target: Strided | Tiled) -> bool:
     return any(
         isinstance(below, StoredNode) and below.source.overlaps(target)
         for value in call.kwargs.values()

@@ -18,6 +18,7 @@ from ..operations.shaping import BroadcastTo, Reshape, Transpose
 from ..operations.turning import Flip
 from ..storage.layout import Strided
 from ..storage.strides import dense_strides
+from ..storage.tiled import Tiled
 
 __all__ = ["filled", "flat_strides", "flipped", "reshaped", "same", "spread", "transposed"]
 
@@ -91,6 +92,10 @@ def reshaped(array: Array, shape: tuple[int, ...], copy: bool | None = None) -> 
     node = array.node
     if isinstance(node, (StoredNode, MemoryNode)):
         source: Any = node.source if isinstance(node, StoredNode) else node.array
+        if isinstance(source, Tiled):
+            if copy is False:
+                raise ValueError("an array in pieces is reshaped only by a copy; copy=False")
+            return apply(operation, array)
         _ = operation.shape([known(array, "reshape")])
         strides = flat_strides(source.shape, source.strides, shape, source.itemsize)
         if strides is not None and not copy:
@@ -165,4 +170,21 @@ def _viewed(array: Array, operation: Operation, layout: Layout, values: Values) 
     chunks = None if given is None else operation.chunks([given], [node.shape])
     if isinstance(node, MemoryNode):
         return array._derived(MemoryNode(np.asarray(values(node.array)), chunks))
+    if isinstance(node.source, Tiled):
+        turned = _turned(node.source, operation, layout)
+        if turned is None:
+            return apply(operation, array)
+        return array._derived(replace(node, source=turned, set_chunks=chunks))
     return array._derived(replace(node, source=layout(node.source), set_chunks=chunks))
+
+
+def _turned(source: Tiled, operation: Operation, layout: Callable[[Any], Any]) -> Tiled | None:
+    """The view of an array in pieces, if there is one: axes in another order, or backwards."""
+    if isinstance(operation, Transpose):
+        axes = [axis for axis in operation.axes if axis is not None]
+        return (
+            source.transpose(tuple(axes))
+            if sorted(axes) == list(range(source.ndim)) and len(axes) == len(operation.axes)
+            else None
+        )
+    return layout(source) if isinstance(operation, Flip) else None

@@ -7,7 +7,7 @@ another thread than `compute`; which task comes when is not decided here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,19 +15,21 @@ import numpy as np
 
 from .. import jit
 from ..grid import Coords, Region
-from ..pages import calls
-from ..pages.mapping import Window
-from ..plan import Blocks, Partials, Scratch, Stage, Task
+from ..plan import Access, Blocks, Partials, Scratch, Stage, Task
 from ..program import Call, Input, Program
 from ..storage.layout import Strided
+from ..storage.pieces import Table
+from ..storage.tiled import Tiled
 from ..walks import boxes, hull, walk
 from .evaluate import Block, Evaluator
 from .files import Files
 from .job import Job, Partial
-from .lending import Reader, Writer, whole_folios
+from .lending import Reader, Writer
 from .lenient import GuardedEvaluator, Lenient, guarded
 from .passes import passes_of
+from .piecewise import Piecewise
 from .retries import How
+from .tiling import TileReader, TileWriter
 
 __all__ = ["Engine", "Prepared"]
 
@@ -37,8 +39,8 @@ class Prepared:
     """A task whose pages are there."""
 
     task: Task
-    windows: dict[int, list[Window]] = field(default_factory=dict)
-    """Per write: the windows that the task stores into."""
+    windows: dict[int, list[Any]] = field(default_factory=dict)
+    """Per write: the windows, or what else is lent, that the task stores into."""
     error: BaseException | None = None
     partials: tuple[Partial, ...] = ()
     seconds: float = 0.0
@@ -65,24 +67,58 @@ class Engine:
     ) -> None:
         self.job, self.stage, self.files = job, job.stage, files
         self.progress = progress or (lambda item: None)
-        stream = job.policy == "stream"
-        # What every item reads stays: let go of, it would be read from the disk for each of them.
-        self._readers = [
-            Reader(access, files, stream and not access.repeated(self.stage.grid))
-            for access in self.stage.reads
-        ]
-        self._writers: dict[int, Writer] = {}
-        for number, write in enumerate(self.stage.writes):
-            if isinstance(write, Blocks):
-                self._writers[number] = Writer(write.target, write.grid, files, job.policy)
-            elif isinstance(write, Scratch):
-                raise AssertionError(f"scratch must have been laid out before the run: {write}")
+        self._opened: dict[Table, Piecewise] = {}
+        self._written = {
+            write.target.table
+            for write in self.stage.writes
+            if isinstance(write, Blocks) and isinstance(write.target, Tiled)
+        }
+        self._readers: list[Reader | TileReader] = []
+        self._writers: dict[int, Writer | TileWriter] = {}
+        try:
+            self._readers += map(self._reader, self.stage.reads)
+            for number, write in enumerate(self.stage.writes):
+                if isinstance(write, Blocks):
+                    self._writers[number] = self._writer(write)
+                elif isinstance(write, Scratch):
+                    raise AssertionError(f"scratch must be laid out before the run: {write}")
+        except BaseException:
+            self._close_pieces()
+            raise
         self._update = _updated(self.stage)
         self._updating: Block | None = None
         self._region: Region = ()
         self._told: set[str] = set()
         self.item: int | None = None
         self.bind_error: BaseException | None = None
+
+    def _reader(self, access: Access) -> Reader | TileReader:
+        # What every item reads stays: let go of, it would be read from the disk for each of them.
+        keep = access.repeated(self.stage.grid)
+        if isinstance(access.source, Tiled):
+            return TileReader(access, self._pieces(access.source.table), keep)
+        return Reader(access, self.files, self.job.policy == "stream" and not keep)
+
+    def _writer(self, write: Blocks) -> Writer | TileWriter:
+        target, stage = write.target, self.stage
+        if not isinstance(target, Tiled):
+            return Writer(target, write.grid, self.files, self.job.policy)
+        stream = self.job.policy == "stream"
+        return TileWriter(target, write.grid, self._pieces(target.table), stage.in_place, stream)
+
+    def _pieces(self, table: Table) -> Piecewise:
+        known = self._opened.get(table)
+        if known is None:
+            pieces = table.open(table in self._written)
+            known = self._opened[table] = Piecewise(pieces, self.job.drop)
+        return known
+
+    def _close_pieces(self) -> None:
+        for reader in self._readers:
+            if isinstance(reader, TileReader):
+                reader.close()
+        for pieces in self._opened.values():
+            pieces.close()
 
     def bind(self, program: Program) -> None:
         """Take the functions of the stage; `compute` needs them, `prefetch` does not."""
@@ -110,12 +146,12 @@ class Engine:
         """Bring in the pages of a task; what goes wrong is kept in the answer."""
         prepared = Prepared(task)
         try:
-            ends = list(boxes(self.stage.grid, task.first, task.count))
             for number, reader in enumerate(self._readers):
                 if reader.stored is not None and number != self._update:
-                    for region in self._read(reader, ends):
+                    for region in self._read(reader, task):
                         reader.bring(region)
             for number, writer in self._writers.items():
+                ends = self._ends(writer, task)
                 regions = [hull(*map(writer.grid.region, pair)) for pair in ends]
                 if writer.stream:
                     writer.lend(regions, prepared.windows.setdefault(number, []))
@@ -170,11 +206,8 @@ class Engine:
 
     def start_writing(self, prepared: Prepared) -> None:
         """Ask the kernel to begin writing what a task stored; do not wait."""
-        for number, windows in prepared.windows.items():
-            for window in windows:
-                first, length = whole_folios(window)
-                if length:
-                    calls.start_writing(self._writers[number].fd, first, length)
+        for number, lent in prepared.windows.items():
+            self._writers[number].start_writing(lent)
 
     def retire(self, prepared: Prepared) -> int:
         """Wait for the write-back of a task and let go of its pages; return bytes still looked at.
@@ -184,21 +217,12 @@ class Engine:
         OSError
             Stored pages could not be written: the run has failed.
         """
-        kept = 0
-        for number, windows in prepared.windows.items():
-            for window in windows:
-                first, length = whole_folios(window)
-                if length:
-                    calls.wait_written(self._writers[number].fd, first, length)
-                if not window.release():
-                    kept += window.length
+        kept = sum(self._writers[number].retire(lent) for number, lent in prepared.windows.items())
         prepared.windows.clear()
-        if self.job.policy == "stream":
-            ends = list(boxes(self.stage.grid, prepared.task.first, prepared.task.count))
-            for number, reader in enumerate(self._readers):
-                if number != self._update:
-                    for region in self._read(reader, ends):
-                        reader.forget(region)
+        for number, reader in enumerate(self._readers):
+            if number != self._update and reader.stream:
+                for region in self._read(reader, prepared.task):
+                    reader.forget(region)
         return kept
 
     def writes(self, prepared: Prepared) -> bool:
@@ -212,12 +236,22 @@ class Engine:
             evaluator.close()
         self._evaluator = None  # type: ignore[assignment]
         vars(self).pop("_one", None)
+        self._close_pieces()
         self._readers.clear()
         self._writers.clear()
         self.files.close()
 
-    def _read(self, reader: Reader, ends: list[tuple[Coords, Coords]]) -> list[Region]:
-        """What the items of some boxes read."""
+    def _ends(
+        self, one: Reader | TileReader | Writer | TileWriter, task: Task
+    ) -> Iterable[tuple[Coords, Coords]]:
+        """First and last of the items of a task that are brought in together."""
+        if one.itemwise:
+            return ((coords, coords) for coords in walk(self.stage.grid, task.first, task.count))
+        return boxes(self.stage.grid, task.first, task.count)
+
+    def _read(self, reader: Reader | TileReader, task: Task) -> list[Region]:
+        """What the items of a task read."""
+        ends = self._ends(reader, task)
         return [part for pair in ends for part in reader.access.box(self.stage.grid, *pair)]
 
     def _lent(self, region: Region) -> Block:

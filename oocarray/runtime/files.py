@@ -22,7 +22,7 @@ from ..storage.layout import FileKey
 from ..storage.room import free_room
 from ..units import format_bytes
 
-__all__ = ["Files", "KeptWindows", "copy", "open_all", "reopen"]
+__all__ = ["Files", "KeptWindows", "bring_pages", "copy", "open_all", "reopen"]
 
 FileId = tuple[int, int]
 
@@ -188,41 +188,8 @@ class Files:
             window.advise(calls.SEQUENTIAL)
 
     def bring(self, window: Window, key: FileKey, start: int, stop: int, write: bool) -> None:
-        """Populate a byte range of a window, by whatever means this kernel has.
-
-        Raises
-        ------
-        TruncatedFileError, OSError
-            What would have been SIGBUS in a kernel.
-        """
-        try:
-            if not write and self.tuning.advice == "willneed":
-                calls.will_need(self.fd(key), start, stop - start)
-            wanted = write or self.tuning.populate
-            if not (wanted and window.populate(start, stop, write)):
-                if write:
-                    # Reading a hole finds nothing wrong; storing into it may be SIGBUS.
-                    _reserve(self.fd(key), start, stop)
-                read_pages(self.fd(key), start, stop)
-        except OSError as error:
-            size = os.fstat(self.fd(key)).st_size
-            if size < stop:
-                raise TruncatedFileError(
-                    f"{key.path}: was cut to {size} bytes while bytes {start} to {stop} "
-                    "were still to be read"
-                ) from error
-            number, what = error.errno, "the disk failed"
-            free = free_room(self.fd(key), key.path) if write else None
-            if free is not None and free < stop - start:
-                # The file has holes: their blocks are asked for at the first store.
-                number = errno.ENOSPC
-                what = (
-                    f"no room: the block needs up to {format_bytes(stop - start)} ({stop - start}),"
-                    f" free on the disk: {format_bytes(free)} ({free}),"
-                )
-            raise OSError(
-                number, f"{what} at bytes {start} to {stop}: {error.strerror}", key.path
-            ) from error
+        """Populate a byte range of a window; see `bring_pages`."""
+        bring_pages(window, self.fd(key), key.path, start, stop, write, self.tuning)
 
     def close(self) -> None:
         """Let go of windows and descriptors; views that are still looked at stay mapped."""
@@ -238,6 +205,52 @@ class Files:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self._held.clear()
+
+
+def bring_pages(
+    window: Window,
+    fd: int,
+    path: str,
+    start: int,
+    stop: int,
+    write: bool,
+    tuning: Tuning = DEFAULT,
+) -> None:
+    """Populate a byte range of a window, by whatever means this kernel has.
+
+    Raises
+    ------
+    TruncatedFileError, OSError
+        What would have been SIGBUS in a kernel.
+    """
+    try:
+        if not write and tuning.advice == "willneed":
+            calls.will_need(fd, start, stop - start)
+        wanted = write or tuning.populate
+        if not (wanted and window.populate(start, stop, write)):
+            if write:
+                # Reading a hole finds nothing wrong; storing into it may be SIGBUS.
+                _reserve(fd, start, stop)
+            read_pages(fd, start, stop)
+    except OSError as error:
+        size = os.fstat(fd).st_size
+        if size < stop:
+            raise TruncatedFileError(
+                f"{path}: was cut to {size} bytes while bytes {start} to {stop} "
+                "were still to be read"
+            ) from error
+        number, what = error.errno, "the disk failed"
+        free = free_room(fd, path) if write else None
+        if free is not None and free < stop - start:
+            # The file has holes: their blocks are asked for at the first store.
+            number = errno.ENOSPC
+            what = (
+                f"no room: the block needs up to {format_bytes(stop - start)} ({stop - start}),"
+                f" free on the disk: {format_bytes(free)} ({free}),"
+            )
+        raise OSError(
+            number, f"{what} at bytes {start} to {stop}: {error.strerror}", path
+        ) from error
 
 
 def copy(fd: int) -> int:

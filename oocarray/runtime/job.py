@@ -35,6 +35,8 @@ class Job:
     policy: Literal["resident", "stream"]
     spare: int = 0
     """Bytes of mappings from earlier runs that may stay beside those of this one."""
+    drop: bool = False
+    """Whether what the run brings into the page cache goes with it."""
     keep: bool = False
     """Whether mappings of whole inputs outlive the run, for the next one."""
     errstate: Mapping[str, Any] = field(default_factory=dict)

@@ -27,6 +27,9 @@ _FAR = 1 << 20
 class Reader:
     """Regions of one source: a stored array by one window over all of it, or an array in memory."""
 
+    itemwise = False
+    """Whether regions are asked for item by item, rather than those of a task together."""
+
     def __init__(self, access: Access, files: Files, stream: bool) -> None:
         source = access.source
         self.access = access
@@ -81,6 +84,7 @@ class Reader:
             behind = stop
 
     def forget(self, region: Region) -> None:
+        """Take the pages of a region out of this process, where they are not to stay."""
         if self.stored is None or not self.stream:
             return
         if _hole_size(self.stored, region) == WIDE:
@@ -92,6 +96,8 @@ class Reader:
 
 class Writer:
     """Blocks of one target: windows lent per task while streaming, one for the stage otherwise."""
+
+    itemwise = False
 
     def __init__(self, target: Any, grid: Grid, files: Files, policy: str) -> None:
         self.grid = grid
@@ -155,6 +161,24 @@ class Writer:
         window = next(w for w in windows if w.covers(start, stop))
         assert window.bytes is not None
         return part.view(window.bytes, window.origin)
+
+    def start_writing(self, windows: list[Window]) -> None:
+        """Ask the kernel to begin writing what was stored; do not wait."""
+        for window in windows:
+            first, length = whole_folios(window)
+            if length:
+                calls.start_writing(self.fd, first, length)
+
+    def retire(self, windows: list[Window]) -> int:
+        """Wait for the write-back and let go; return bytes still looked at."""
+        kept = 0
+        for window in windows:
+            first, length = whole_folios(window)
+            if length:
+                calls.wait_written(self.fd, first, length)
+            if not window.release():
+                kept += window.length
+        return kept
 
 
 def _hole_size(stored: Strided, region: Region) -> int:

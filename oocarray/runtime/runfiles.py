@@ -17,6 +17,7 @@ from ..plan import Blocks, Plan
 from ..storage.filekey import MEMORY, FileKey
 from ..storage.files import open_regular
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
 from .files import reopen
 from .locking import take
 from .shared import lasting
@@ -167,7 +168,7 @@ def _read(plan: Plan) -> Iterator[FileKey]:
 
 def _of_files(sources: Iterable[object]) -> Iterator[FileKey]:
     for source in sources:
-        if isinstance(source, Strided) and source.file.path != MEMORY:
+        if isinstance(source, Strided | Tiled) and source.file.path != MEMORY:
             yield source.file
 
 

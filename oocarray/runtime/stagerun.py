@@ -208,6 +208,7 @@ class StageRun:
             files=self.files.keys,
             policy=self.policy,
             spare=self.coordinator.spare if self.policy == "resident" else 0,
+            drop=self.drop != "never",
             keep=self.policy == "resident" and self.drop == "never",
             fresh=self.fresh,
             on_error=self.limits.on_error,

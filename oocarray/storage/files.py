@@ -13,17 +13,14 @@ from typing import Any
 from oocarray.errors import FormatError, NotRegularFileError, TruncatedFileError
 from oocarray.storage.dtypes import plain_dtype, plain_shape
 from oocarray.storage.layout import FileKey, Strided
-from oocarray.storage.npy import MAGIC, MAX_HEADER, parse_header
+from oocarray.storage.npy import MAX_HEADER, parse_header
 from oocarray.storage.strides import dense_strides
 from oocarray.units import format_bytes
 
-__all__ = ["PathLike", "open_npy", "open_raw", "open_regular", "sniff"]
+__all__ = ["PathLike", "open_npy", "open_raw", "open_regular"]
 
 PathLike = str | os.PathLike[str]
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_HDF5_PLACES = (0, 512, 1024, 2048)  # a user block may come before it
-_ZARR_NAMES = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -182,36 +179,6 @@ def _fill(shape: tuple[int, ...], itemsize: int, offset: int, key: FileKey) -> t
             f"of {piece} bytes; give the extent in shape= instead of -1"
         )
     return tuple(rest // piece if extent == -1 else extent for extent in shape)
-
-
-def sniff(path: PathLike) -> str:
-    """Tell by content what a file is: ``"npy"``, or ``"raw"`` when nothing says so.
-
-    Raises
-    ------
-    FormatError
-        HDF5 or Zarr, which this version does not open.
-    NotRegularFileError, OSError
-        As :func:`open_regular`.
-    """
-    if os.path.isdir(path):
-        names = [name for name in _ZARR_NAMES if os.path.exists(os.path.join(path, name))]
-        if names:
-            raise FormatError(
-                f"{os.fspath(path)} is a directory with Zarr metadata ({names[0]}), "
-                "which this version does not open"
-            )
-    fd = open_regular(path)
-    try:
-        if os.pread(fd, len(MAGIC), 0) == MAGIC:
-            return "npy"
-        if any(os.pread(fd, len(_HDF5_MAGIC), at) == _HDF5_MAGIC for at in _HDF5_PLACES):
-            raise FormatError(
-                f"{os.fspath(path)} is an HDF5 file, which this version does not open"
-            )
-    finally:
-        os.close(fd)
-    return "raw"
 
 
 def _writable(mode: str) -> bool:

@@ -276,9 +276,11 @@ class Strided:
                 return order
         return "A"
 
-    def same_elements(self, other: Strided) -> bool:
+    def same_elements(self, other: Any) -> bool:
         """Tell whether each index names the same bytes in both."""
-        if not self.file.same_file(other.file) or self.shape != other.shape:
+        if not isinstance(other, Strided) or not self.file.same_file(other.file):
+            return False
+        if self.shape != other.shape:
             return False
         if self.itemsize != other.itemsize:
             return False
@@ -287,10 +289,12 @@ class Strided:
             self.offset == other.offset and all(n == 1 or mine == its for n, mine, its in axes)
         )
 
-    def overlaps(self, other: Strided) -> bool:
+    def overlaps(self, other: Any) -> bool:
         """Tell whether some byte may belong to both; False is proved, True may be a doubt."""
         if not self.file.same_file(other.file) or 0 in self.shape or 0 in other.shape:
             return False
+        if not isinstance(other, Strided):
+            return True
         ranges: dict[int, tuple[int, int]] = {}
         for step, extent in self._steps():
             low, high = ranges.get(step, (0, 0))

@@ -277,6 +277,23 @@ class Tiled:
             if line.axis >= 0
         )
 
+    def has_whole_pieces(self, chunks: Chunks) -> bool:
+        """Tell whether blocks of the view begin and end where pieces do."""
+        cuts = self.table.cuts
+        if any(cuts[line.axis].most > 1 for line in self.fixed):
+            return False
+        for line, sizes in zip(self.lines, chunks, strict=True):
+            if line.axis < 0:
+                continue
+            cut, at = cuts[line.axis], line.start
+            for size in sizes:
+                if size and (line.step != 1 or cut.span(cut.find(at))[0] != at):
+                    return False
+                at += size
+            if line.count and at != cut.extent and cut.span(cut.find(at))[0] != at:
+                return False
+        return True
+
     def block_order(self, grid: Grid) -> str:
         """Contiguity that every block has: mapped pieces have any."""
         return "A"
