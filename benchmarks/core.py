@@ -28,6 +28,7 @@ from .harness import Harness
 from .machine import machine
 from .pairs import PAIRS, pair_bytes
 from .report import conclude, read_records, report
+from .stores import STORES, store_bytes
 
 __all__ = ["beside", "main", "temporary"]
 
@@ -167,20 +168,27 @@ def _cached(case: Case | Fresh, data: Data) -> tuple[int, str]:
     if case.name in _IN_MEMORY:
         return data.nbytes("source"), "--size"
     warm = isinstance(case, Case) and case.warm
-    return (data.nbytes(case.reads), "--pair") if warm else (0, "")
+    option = "--part" if case.reads in STORES else "--pair"
+    return (data.nbytes(case.reads), option) if warm else (0, "")
 
 
 def _needed(cases: list[Case | Fresh], settings: Settings) -> int:
     """Bytes of the files that are there at once, at most."""
     sizes = {"source": settings.size, "work": settings.size, "part": settings.part, "heavy": 0}
+    # Of what is compressed nobody knows the size before: counted as it is without.
+    stores = {
+        name: store_bytes(name, settings.part if kind.part else settings.size)
+        for name, kind in STORES.items()
+    }
     names = _files(cases)
     lasting = settings.size * (bool({"source", "zarr"} & names) + ("zarr" in names))
     # The first array of the wide pair is that of the usual one, counted twice here.
     lasting += sum(pair_bytes(name, settings.pair) for name in PAIRS if name in names)
+    lasting += sum(size for name, size in stores.items() if name in names)
     passing = [0]
     for case in cases:
         if isinstance(case, Case):
-            out = sizes[case.reads] if case.writes == "out" else 0
+            out = {**sizes, **stores}[case.reads] if case.writes == "out" else 0
             passing.append(out + sizes.get(case.reads, 0) * (case.reads in ("work", "part")))
     return lasting + max(passing) + SPARE
 

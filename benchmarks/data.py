@@ -16,6 +16,7 @@ from oocarray.pages.calls import cached_bytes
 
 from .pairs import PAIRS, make_pair, pair_bytes
 from .rivals import BLOCK_BYTES, Job, third_of
+from .stores import STORES, make_store, store_bytes, store_mean, store_shape, store_values
 
 __all__ = ["FACTOR", "TERM", "Data"]
 
@@ -45,6 +46,7 @@ class Data:
 
     def __init__(self, folder: Path, nbytes: int, part: int = 1, pair: int = 1) -> None:
         self.folder, self._pair = folder, pair
+        self._sizes = {name: part if kind.part else nbytes for name, kind in STORES.items()}
         self.shape = (max(nbytes // (8 * COLUMNS), 1), COLUMNS)
         self.part_shape = (max(part // (8 * PART_COLUMNS), 1), PART_COLUMNS)
         self._block = np.random.default_rng(20).random(BLOCK_BYTES // 8)
@@ -62,11 +64,14 @@ class Data:
             "source": _some(math.prod(self.shape)),
             "part": _some(math.prod(self.part_shape)),
             "third": _some(max(self.third, 1)),
+            **{name: _some(math.prod(store_shape(size))) for name, size in self._sizes.items()},
         }
         """Numbers of the elements that are compared of what was written."""
 
     def path(self, name: str) -> Path:
         """Where the file of this name is."""
+        if name in STORES:
+            return self.folder / f"{name}.zarr"
         path: Path = self.folder / name if name in PAIRS else getattr(self, name)
         return path
 
@@ -74,13 +79,15 @@ class Data:
         """Bytes of the array in a file."""
         if name in PAIRS:
             return pair_bytes(name, self._pair)
+        if name in STORES:
+            return store_bytes(name, self._sizes[name])
         if name == "heavy":
             return 8 * math.prod(HEAVY_SHAPE)
         return 8 * math.prod(self.part_shape if name == "part" else self.shape)
 
     def job(self, name: str, memory: int | None, workers: int | None, scheduler: str) -> Job:
         """What a rival of this name is told."""
-        out = self.folder / f"out-{name}{'.zarr' if name == 'dask_zarr' else '.npy'}"
+        out = self.folder / f"out-{name}{'.zarr' if name.endswith('zarr') else '.npy'}"
         paths = (self.source, self.zarr, out, self.work, self.part, self.heavy)
         return Job(*map(str, (*paths, self.folder)), memory, workers, scheduler, FACTOR, TERM)
 
@@ -89,6 +96,14 @@ class Data:
     def values(self, places: str = "source", beyond: int = 0) -> np.ndarray:
         """Elements at the places of this name, each `beyond` further on."""
         return self._at(self.places[places] + beyond)
+
+    def store_values(self, name: str) -> np.ndarray:
+        """Elements of a Zarr array at its places."""
+        return store_values(self._sizes[name], self.places[name])
+
+    def store_mean(self, name: str) -> float:
+        """Mean of a Zarr array."""
+        return store_mean(self._sizes[name])
 
     def sum_of(self, count: int) -> float:
         """Sum of the first elements, so many of them."""
@@ -135,6 +150,10 @@ class Data:
             if name in names or (name == "pair" and "wide" in names):
                 make_pair(self.folder, name, self._pair)
                 _settle(_files(self.folder / name))
+        for name in STORES:
+            if name in names:
+                make_store(self.folder, name, self._sizes[name])
+                _settle(_files(self.path(name)))
 
     def provide(self, name: str) -> None:
         """Have the file there, and of those that are made for a case no other."""

@@ -40,8 +40,12 @@ hypothesis.settings.load_profile("here")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what a test run stores out of the home directory, and windows off the screen."""
+    """Keep what is stored out of the home directory, windows off the screen; hear Ctrl-C."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So shells start what they run in the background, and every program that a test starts
+        # would inherit it: none would hear the Ctrl-C that it is sent.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "OOCARRAY_CACHE" not in os.environ:
         cache = getattr(config, "cache", None)
         if cache is not None:  # kept from run to run: compiled kernels are slow to make

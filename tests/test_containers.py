@@ -132,6 +132,28 @@ def test_tiff_that_is_packed(tmp_path):
     refused(path, FormatError, "in pieces")
 
 
+def test_tiff_names_no_other_file(tmp_path):
+    """OME metadata may say that images are in other files: those are never looked at."""
+    tifffile = pytest.importorskip("tifffile")
+    path, other = tmp_path / "x.ome.tif", tmp_path / "other.ome.tif"
+    tifffile.imwrite(other, CUBE[0].astype("u2"), photometric="minisblack", metadata=None)
+    image = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'UUID="urn:uuid:1"><Image ID="Image:0"><Pixels ID="P:0" DimensionOrder="XYZCT" '
+        'Type="uint16" SizeX="3" SizeY="4" SizeZ="2" SizeC="1" SizeT="1">'
+        '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+        '<TiffData IFD="0" FirstZ="0"><UUID FileName="x.ome.tif">urn:uuid:1</UUID></TiffData>'
+        '<TiffData IFD="0" FirstZ="1"><UUID FileName="other.ome.tif">urn:uuid:2</UUID></TiffData>'
+        "</Pixels></Image></OME>"
+    )
+    tifffile.imwrite(
+        path, CUBE[1].astype("u2"), photometric="minisblack", metadata=None, description=image
+    )
+    with tifffile.TiffFile(path) as f:
+        assert f.series[0].shape == (2, 4, 3)  # the library follows the name
+    assert mapped(open_container(path).place).tolist() == CUBE[1].tolist()
+
+
 def test_tiff_beyond_the_end(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     path = tmp_path / "x.tif"

@@ -169,6 +169,21 @@ def test_chunked(tmp_path):
     assert table == open_container(path, "a").place != open_container(path, "lzf").place
 
 
+def test_structs_in_chunks(tmp_path):
+    path = tmp_path / "x.h5"
+    dtype = np.dtype([("a", "?"), ("b", ">f8"), ("c", "S3"), ("d", "<i2", (2,))], align=True)
+    array = np.zeros(5, dtype)
+    array["b"], array["c"], array["d"][:, 1] = np.arange(5) + 0.5, b"ab", range(5)
+    with h5py.File(path, "w") as f:
+        f.create_dataset("a", data=array, chunks=(2,), compression="gzip")
+        f.create_dataset("scalar", data=array[3], dtype=dtype)
+    table = open_container(path, "a").place
+    assert table.dtype == dtype
+    np.testing.assert_array_equal(assembled(table), array)
+    assert hash(table) == hash(open_container(path, "a").place)
+    assert mapped(open_container(path, "scalar").place) == array[3]
+
+
 def test_fill_value_of_missing_chunks(tmp_path):
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", userblock_size=512) as f:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import budget, cache, engine, expressions, fusion, overhead, starts
+from . import budget, cache, engine, expressions, formats, fusion, overhead, starts
 from .records import QUICK, Case, Contestant, Fresh, Settings, Target
 
 __all__ = [
@@ -18,11 +18,12 @@ __all__ = [
     "make_targets",
 ]
 
-_MODULES = (engine, expressions, fusion, starts, budget, cache, overhead)
+_MODULES = (engine, expressions, fusion, formats, starts, budget, cache, overhead)
 SECTIONS = {
     "engine": "The engine beside others",
     "expressions": "Expressions beside others",
     "fusion": "Fused expressions beside others",
+    "formats": "Formats beside others",
     "starts": "Starting",
     "budget": "The same work in little memory",
     "cache": "The page cache",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -10,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "SMALL_BLOCK_BYTES", "Job", "PairRival", "Rival", "third_of"]
+__all__ = [
+    "BLOCK_BYTES",
+    "SMALL_BLOCK_BYTES",
+    "Job",
+    "PairRival",
+    "Rival",
+    "make_durable",
+    "sample_zarr",
+    "third_of",
+]
 
 BLOCK_BYTES = 16 << 20
 """Block of the loops and chunk of the Zarr arrays: the same for all who choose one."""
@@ -35,7 +46,7 @@ class Job:
     heavy: str
     """A small ``.npy`` file for work that only the processors limit."""
     folder: str
-    """Folder of the folders of pairs, in each ``a.npy`` and ``b.npy``."""
+    """Folder of the folders of pairs, in each ``a.npy`` and ``b.npy``, and of Zarr arrays."""
     memory: int | None
     """Bytes; None: the default of whoever has one."""
     workers: int | None
@@ -94,3 +105,31 @@ def third_of(rows: int) -> tuple[int, int]:
     third = max(rows // 3, 1)
     block = min(SMALL_BLOCK_BYTES >> 16, third)
     return block, third // block * block
+
+
+def make_durable(folder: str) -> None:
+    """As a user who needs it would: nothing in dask or zarr does it."""
+    found = [path for path in Path(folder).rglob("*") if path.is_file()]
+    # Side by side, so that the file system may join what it commits.
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_sync, found))
+    for path in (Path(folder), *{path.parent for path in found}, Path(folder).parent):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sample_zarr(path: str, places: list[int]) -> np.ndarray:
+    """Elements of a Zarr array that was written, by their number in C order."""
+    import zarr
+
+    z = zarr.open_array(path, mode="r")
+    if z.compressors:
+        raise RuntimeError("the output is compressed, which was not asked for")
+    return np.asarray(z.vindex[np.unravel_index(places, z.shape)])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dask
 import dask.array as da
 import numpy as np
 import zarr
 
-from . import BLOCK_BYTES, Job, Rival
+from . import BLOCK_BYTES, Job, Rival, make_durable, sample_zarr
 
 
 def convert(source: str, target: str) -> None:
@@ -22,25 +20,7 @@ def convert(source: str, target: str) -> None:
     z = zarr.create_array(target, shape=x.shape, dtype=x.dtype, chunks=chunks, compressors=None)
     for start in range(0, x.shape[0], chunks[0]):
         z[start : start + chunks[0]] = x[start : start + chunks[0]]
-    _make_durable(target)
-
-
-def _make_durable(folder: str) -> None:
-    """As a user who needs it would: nothing in dask or zarr does it."""
-    found = [path for path in Path(folder).rglob("*") if path.is_file()]
-    # Side by side, so that the file system may join what it commits.
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(_sync, found))
-    for path in (Path(folder), *{path.parent for path in found}, Path(folder).parent):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    make_durable(target)
 
 
 def _first(block: np.ndarray) -> np.ndarray:
@@ -59,13 +39,13 @@ class DaskZarr(Rival):
     def map(self) -> None:
         x = da.from_zarr(self.job.zarr)
         (2 * x + 1).to_zarr(self.job.out, compressors=None)
-        _make_durable(self.job.out)
+        make_durable(self.job.out)
 
     def zscore(self) -> None:
         x = da.from_zarr(self.job.zarr)
         z = (x - x.mean(axis=0)) / x.std(axis=0)
         z.to_zarr(self.job.out, compressors=None)
-        _make_durable(self.job.out)
+        make_durable(self.job.out)
 
     def formula(self) -> float:
         x = da.from_zarr(self.job.zarr)
@@ -77,10 +57,7 @@ class DaskZarr(Rival):
         return [blocks, float(firsts.sum())]
 
     def sample(self, written: str, places: list[int]) -> np.ndarray:
-        z = zarr.open_array(getattr(self.job, written), mode="r")
-        if z.compressors:
-            raise RuntimeError("the output is compressed, which was not asked for")
-        return np.asarray(z.vindex[np.unravel_index(places, z.shape)])
+        return sample_zarr(getattr(self.job, written), places)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -10,7 +10,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OocarrayError
+from ..errors import FormatError, OocarrayError
 from ..meter import speed
 from ..units import format_bytes, format_count, format_seconds
 from .functions import arguments_of, literal, load
@@ -19,21 +19,18 @@ from .words import (
     Usage,
     at_least_zero,
     chunks,
-    count,
     json_option,
     new_command,
     open_array,
+    run_options,
+    run_words,
     shape,
-    size,
 )
 
 if TYPE_CHECKING:
     from ..core import Array
 
 __all__ = ["add"]
-
-_OPTIONS = ("memory", "workers", "scheduler", "durability", "on_error", "fill_value")
-"""What is passed on as it is, where it is given."""
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -67,7 +64,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )
     option("--dtype", help="dtype of the output (default: what the function returns for block 0)")
     option("--chunks", type=chunks, help="blocks of the inputs, such as 1000 or 100,-1")
-    option("--format", choices=("npy", "raw"), help="of the output (default: by its ending)")
+    option(
+        "--format", choices=("npy", "zarr", "raw"), help="of the output (default: by its ending)"
+    )
     option("--overwrite", action="store_true", help="replace the output if it exists")
     option("--explain", action="store_true", help="show the plan, and do nothing")
     _run_options(command)
@@ -77,11 +76,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
-    option = command.add_argument_group("the run").add_argument
-    option("--memory", type=size, help="bytes it may hold (default: half of what is free)")
-    option("--workers", type=count, metavar="N", help="default: the processors")
-    option("--scheduler", choices=("processes", "threads", "serial"), help="default: processes")
-    option("--durability", choices=("none", "process", "machine"), help="default: none")
+    option = run_options(command)
     option(
         "--on-error",
         choices=("raise", "skip", "fill"),
@@ -92,8 +87,13 @@ def _run_options(command: argparse.ArgumentParser) -> None:
 
 
 def _raw_options(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("inputs that are raw bytes (a .npy file says it itself)")
+    group = command.add_argument_group("the inputs (only raw bytes need be described)")
     option = group.add_argument
+    option(
+        "--in-dataset",
+        metavar="NAME",
+        help="which array of inputs that have several; of Zarr also as ds.zarr/NAME",
+    )
     option("--in-shape", type=shape, metavar="N,M", help="their shape; one may be -1")
     option("--in-dtype", metavar="DTYPE", help="their dtype, such as f4 or '>i2'")
     option("--in-offset", type=at_least_zero, default=0, metavar="BYTES", help="where they begin")
@@ -101,10 +101,11 @@ def _raw_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from ..mapping import map_blocks
     from ..creating import format_of
+    from ..mapping import map_blocks
 
     *paths, out = arguments.files
+    out = out.rstrip("/") or out  # as a shell completes the name of a folder
     if not paths:
         raise Usage("name the input and the output: IN... OUT")
     dtype = _dtype(arguments.dtype)
@@ -113,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if os.path.lexists(out) and not (arguments.overwrite or arguments.explain):
         raise FileExistsError(f"{out}: file exists; give --overwrite to replace it")
     inputs = _inputs(arguments, paths)
-    options = {name: value for name in _OPTIONS if (value := getattr(arguments, name)) is not None}
+    options = run_words(arguments, "on_error", "fill_value")
     # What the user's own code prints is no result of the command's.
     with contextlib.redirect_stdout(sys.stderr):
         function = load(arguments.function, arguments.debug)
@@ -146,16 +147,19 @@ def _inputs(arguments: argparse.Namespace, paths: list[str]) -> list[Array]:
     from ..storage.finding import sniff
 
     raw = argparse.Namespace(
+        dataset=None,
         shape=arguments.in_shape,
         dtype=arguments.in_dtype,
         offset=arguments.in_offset,
         order=arguments.in_order,
         chunks=arguments.chunks,
     )
-    plain = argparse.Namespace(shape=None, dtype=None, offset=0, order="C", chunks=raw.chunks)
-    known = [sniff(path) == "npy" for path in paths]
+    plain = argparse.Namespace(
+        dataset=arguments.in_dataset, shape=None, dtype=None, offset=0, order="C", chunks=raw.chunks
+    )
+    known = [sniff(path) != "raw" for path in paths]
     if all(known) and raw.shape is not None:
-        raise Usage("--in-shape is for inputs that are raw bytes, and all of these are .npy files")
+        raise Usage("--in-shape is for inputs that are raw bytes, and these say what they are")
     try:
         return [
             open_array(plain if told else raw, path)
@@ -163,6 +167,8 @@ def _inputs(arguments: argparse.Namespace, paths: list[str]) -> list[Array]:
         ]
     except Usage as error:
         raise Usage(str(error).replace("--", "--in-")) from None
+    except FormatError as error:
+        raise FormatError(str(error).replace("--dataset", "--in-dataset")) from None
 
 
 def _store(
@@ -188,7 +194,7 @@ def _store(
         warnings.showwarning = show
         stored = store(made, out, overwrite=arguments.overwrite, format=arguments.format, **options)
     seconds = time.perf_counter() - began
-    read = sum({array.layout.file.path: array.nbytes for array in inputs if array.layout}.values())
+    read = sum({array.layout: array.nbytes for array in inputs if array.layout}.values())
     return {
         "output": out,
         "shape": list(stored.shape),
@@ -216,19 +222,20 @@ def _summary(record: dict[str, Any]) -> str:
 def _explained(made: Array, out: str, format: str | None, options: dict[str, Any]) -> str:
     """The plan with the output that would be made; no file is touched."""
     from ..config import merged
+    from ..creating import format_of
     from ..explain import explain
     from ..lazy.graph import Root
-    from ..creating import format_of
     from ..storage.filekey import FileKey
     from ..storage.layout import Strided
     from ..storage.npy import build_header
     from ..storage.strides import dense_strides
 
+    where = os.path.abspath(out)
+    device = os.stat(os.path.dirname(where)).st_dev
     header = b""
     if format_of(out, format) == "npy":
         header = build_header(made.shape, made.dtype, False)
-    where = os.path.abspath(out)
-    device = os.stat(os.path.dirname(where)).st_dev
+    # Elements that are not compressed take as much in Zarr, in however many files.
     strides = dense_strides(made.shape, made.itemsize, "C")
     file = FileKey(where, device, 0, len(header) + made.nbytes, 0)
     target = Strided(file, len(header), made.shape, made.dtype, strides)

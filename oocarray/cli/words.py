@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
+from ..errors import FormatError
 from ..units import parse_bytes
 
 if TYPE_CHECKING:
@@ -20,10 +22,15 @@ __all__ = [
     "chunks",
     "count",
     "cut",
+    "in_options",
     "json_option",
     "new_command",
     "open_array",
+    "raw_array_options",
+    "raw_options",
     "region",
+    "run_options",
+    "run_words",
     "seconds",
     "shape",
     "size",
@@ -81,6 +88,25 @@ def new_command(
     return command
 
 
+_RUN = ("memory", "workers", "scheduler", "durability")
+
+
+def run_options(command: argparse.ArgumentParser) -> Callable[..., Any]:
+    """Add the options of a run; return what adds further ones to them."""
+    option = command.add_argument_group("the run").add_argument
+    option("--memory", type=size, help="bytes it may hold (default: half of what is free)")
+    option("--workers", type=count, metavar="N", help="default: the processors")
+    option("--scheduler", choices=("processes", "threads", "serial"), help="default: processes")
+    option("--durability", choices=("none", "process", "machine"), help="default: none")
+    return option
+
+
+def run_words(arguments: argparse.Namespace, *more: str) -> dict[str, Any]:
+    """What `run_options` read, and `more` of its kind, where it was given."""
+    found = {name: getattr(arguments, name) for name in (*_RUN, *more)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def json_option(command: argparse.ArgumentParser) -> None:
     """Add ``--json``, which `output.emit` obeys."""
     command.add_argument(
@@ -90,8 +116,24 @@ def json_option(command: argparse.ArgumentParser) -> None:
 
 def array_options(command: argparse.ArgumentParser) -> None:
     """Add the options that say what lies in a raw file, and how it is cut; see `open_array`."""
-    group = command.add_argument_group("the array in the file (a .npy file says it itself)")
+    group = command.add_argument_group("the array in the file (only raw bytes need be described)")
     add = group.add_argument
+    add(
+        "--dataset",
+        metavar="NAME",
+        help="which array of a file or Zarr group that has several, such as t2m or group/t2m",
+    )
+    raw_array_options(add)
+    add(
+        "--chunks",
+        type=chunks,
+        metavar="CHUNKS",
+        help="blocks, such as 1000 or 100,-1 or '4 MiB' (default: about 16 MiB each)",
+    )
+
+
+def raw_array_options(add: Callable[..., Any]) -> None:
+    """Add the options that say what lies in a raw file; see `raw_options`."""
     add("--shape", type=shape, metavar="N,M", help="shape of a raw array; one may be -1")
     add("--dtype", metavar="DTYPE", help="dtype of a raw array, such as f4 or '>i2'")
     add(
@@ -106,12 +148,6 @@ def array_options(command: argparse.ArgumentParser) -> None:
         choices=("C", "F"),
         default="C",
         help="which axis of a raw array is fastest: the last (C, the default) or the first (F)",
-    )
-    add(
-        "--chunks",
-        type=chunks,
-        metavar="CHUNKS",
-        help="blocks, such as 1000 or 100,-1 or '4 MiB' (default: about 16 MiB each)",
     )
 
 
@@ -136,7 +172,19 @@ def open_array(arguments: argparse.Namespace, path: str | None = None, mode: str
 
     raw = raw_options(arguments)
     where: str = arguments.file if path is None else path
-    return open(where, mode, chunks=arguments.chunks, **raw)
+    with in_options():
+        return open(where, mode, chunks=arguments.chunks, dataset=arguments.dataset, **raw)
+
+
+@contextlib.contextmanager
+def in_options() -> Iterator[None]:
+    """Let errors about what a file is name an option where they name a parameter of Python."""
+    try:
+        yield
+    except FormatError as error:
+        if "dataset=" not in str(error):
+            raise
+        raise FormatError(str(error).replace("dataset=", "--dataset")) from error
 
 
 def raw_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -144,6 +192,8 @@ def raw_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if (arguments.shape is None) != (arguments.dtype is None):
         missing = "--dtype" if arguments.dtype is None else "--shape"
         raise Usage(f"a raw array needs --shape and --dtype; {missing} is missing")
+    if arguments.shape is not None and arguments.dataset is not None:
+        raise Usage("--dataset is for files that say what is in them; leave out --shape and --dtype")
     if arguments.shape is None:
         if arguments.offset or arguments.order != "C":
             given = "--offset" if arguments.offset else "--order"

@@ -139,7 +139,7 @@ def _is_image(header: Any) -> bool:
 @contextmanager
 def _opened(path: PathLike, writable: bool = False) -> Iterator[tuple[Any, FileKey]]:
     """The HDUs of a file; what the library raises over bad bytes becomes a FormatError."""
-    with open(open_regular(path, writable), "rb") as stream:
+    with open(path, "rb", opener=lambda name, _: open_regular(name, writable)) as stream:
         key = FileKey.of(stream.fileno(), os.fspath(path))
         try:
             fits = importlib.import_module("astropy.io.fits")

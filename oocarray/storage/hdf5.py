@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,35 +90,19 @@ def open_hdf5(path: PathLike, dataset: str, writable: bool = False) -> Opened:
     """
     os.close(open_regular(path, writable))
     name = os.path.abspath(os.fspath(path))
-    with contextlib.closing(open_h5(name)) as h5:
+    with contextlib.closing(open_h5(name)) as h5, _foreign(name, dataset):
         # This process may write it through another handle: let the file have all of that.
         h5.flush()
-        key = _key(h5, name)
-        found = _find(h5, name, dataset)
-        with _foreign(name, dataset):
-            opened = _describe(key, found, writable)
-    if writable:
-        _settle(name)
-        # Opening may have marked the file, and so changed its time.
-        now = FileKey.of(name)
-        if not now.same_file(key) or not isinstance(opened.place, Strided):
-            raise FormatError(f"{name} was replaced while it was opened; open it again")
-        end = opened.place.span()[1]
-        if end > now.size:
-            raise TruncatedFileError(f"{name} was cut to {now.size} while it was opened")
-        place = Strided(
-            now,
-            opened.place.offset,
-            opened.place.shape,
-            opened.place.dtype,
-            opened.place.strides,
-        )
-        return Opened(place, opened.kind, opened.dims, opened.attrs)
-    return opened
-
-
-def _key(h5: Any, path: str) -> FileKey:
-    return FileKey.of(int(h5.id.get_vfd_handle()), path)
+        key = FileKey.of(int(h5.id.get_vfd_handle()), name)
+        opened = _describe(key, _find(h5, name, dataset), writable)
+    if not writable or not isinstance(opened.place, Strided):
+        return opened
+    _settle(name)
+    # The library may have marked the file meanwhile, and so changed its time.
+    now = FileKey.of(name)
+    if not now.same_file(key) or now.size < key.size:
+        raise FormatError(f"{name} was replaced or cut off while it was opened; open it again")
+    return replace(opened, place=replace(opened.place, file=now))
 
 
 def _settle(path: str) -> None:
@@ -188,8 +173,7 @@ def _find(h5: Any, path: str, dataset: str) -> Any:
                 "which is not followed; open that file instead"
             )
         elif isinstance(link, h5py.HardLink):
-            with _foreign(path, dataset):
-                item = item[name]
+            item = item[name]
         else:
             known = array_names(_datasets(h5, path)) or "nothing, it holds no dataset"
             raise FormatError(f"{path} has no dataset {dataset!r}; pass dataset= one of: {known}")

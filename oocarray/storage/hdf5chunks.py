@@ -176,7 +176,7 @@ def open_h5(path: str, mode: str = "r") -> Any:
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         text = str(error)
         number = error.errno if isinstance(error, OSError) else None
-        if number in _AGAIN and "lock" in text:
+        if number in _AGAIN and "unable to lock file" in text:
             raise locked(path, "another program has it open", "wait for that to end") from error
         if "already open for write" in text:
             advice = "close it, or run h5clear -s on it if its writer was ended by force"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["FileKey", "Region", "Strided"]
 
 Region = tuple[slice, ...]
-
 MAX_RUNS = 100_000  # a list of more would cost more than reading the holes
 
 
@@ -163,7 +162,7 @@ class Strided:
             return []
         steps = part._steps()
         length = self.itemsize
-        while steps and _close(steps[0][0] - length, gap):
+        while steps and steps[0][0] - length < max(gap, 1):
             step, extent = steps.pop(0)
             length += (extent - 1) * step
         count = math.prod(extent for _, extent in steps)
@@ -280,9 +279,7 @@ class Strided:
         """Tell whether each index names the same bytes in both."""
         if not isinstance(other, Strided) or not self.file.same_file(other.file):
             return False
-        if self.shape != other.shape:
-            return False
-        if self.itemsize != other.itemsize:
+        if (self.shape, self.itemsize) != (other.shape, other.itemsize):
             return False
         axes = zip(self.shape, self.strides, other.strides, strict=True)
         return 0 in self.shape or (
@@ -293,7 +290,7 @@ class Strided:
         """Tell whether some byte may belong to both; False is proved, True may be a doubt."""
         if not self.file.same_file(other.file) or 0 in self.shape or 0 in other.shape:
             return False
-        if not isinstance(other, Strided):
+        if not isinstance(other, Strided):  # a stack may have this file in it
             return True
         ranges: dict[int, tuple[int, int]] = {}
         for step, extent in self._steps():
@@ -332,7 +329,7 @@ class Strided:
         return np.ndarray(self.shape, self.dtype, buffer=buffer, offset=at, strides=self.strides)
 
     def _cut(self, region: Region) -> tuple[int, tuple[int, ...]]:
-        if len(region) != len(self.shape):
+        if len(region) != self.ndim:
             raise IndexError(f"a region of {len(region)} slices for {self.ndim} axes")
         offset, shape = self.offset, []
         for part, extent, step in zip(region, self.shape, self.strides, strict=True):
@@ -348,7 +345,3 @@ class Strided:
         """(step, extent) of the axes that spread bytes, steps positive and ascending."""
         axes = zip(self.shape, self.strides, strict=True)
         return sorted((abs(step), extent) for extent, step in axes if extent > 1)
-
-
-def _close(hole: int, gap: int) -> bool:
-    return hole <= 0 or hole < gap

@@ -61,8 +61,7 @@ def open_tiff(path: PathLike, dataset: str, writable: bool = False) -> Opened:
             raise FormatError(f"{key.path} has no series {dataset!r}; it has {len(known)}")
         series = known[dataset]
         where = f"{key.path}: series {dataset}"
-        # Bits that are packed, and samples of several types, have no dtype of their own.
-        if series.dataoffset is None or not series.keyframe.is_memmappable:
+        if series.dataoffset is None or any(page.parent is not tiff for page in series.pages):
             raise FormatError(
                 f"{where} is compressed, tiled or in pieces ({_how(series)}); save it "
                 "uncompressed and contiguous, or convert it to Zarr"
@@ -106,7 +105,7 @@ def _how(series: Any) -> str:
 @contextmanager
 def _opened(path: PathLike, writable: bool = False) -> Iterator[tuple[Any, FileKey]]:
     """The file in the library; what that raises over bad bytes becomes a FormatError."""
-    with open(open_regular(path, writable), "rb") as stream:
+    with open(path, "rb", opener=lambda name, _: open_regular(name, writable)) as stream:
         key = FileKey.of(stream.fileno(), os.fspath(path))
         try:
             import tifffile
@@ -116,7 +115,8 @@ def _opened(path: PathLike, writable: bool = False) -> Iterator[tuple[Any, FileK
         log = logging.getLogger("tifffile")
         log.addFilter(_silent)
         try:
-            with tifffile.TiffFile(stream) as tiff:
+            # Never another file, which OME metadata may name.
+            with tifffile.TiffFile(stream, _multifile=False) as tiff:
                 yield tiff, key
         except (OocarrayError, OSError, MemoryError):
             raise

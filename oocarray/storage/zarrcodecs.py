@@ -21,8 +21,9 @@ import numpy as np
 from oocarray.errors import CorruptChunkError, FormatError
 from oocarray.storage.draft import Draft
 from oocarray.storage.filekey import FileKey
-from oocarray.storage.pieces import Cuts, Stretch, even_cuts
+from oocarray.storage.pieces import Cuts, Stretch
 from oocarray.storage.shards import MAX_ENTRIES, MISSING
+from oocarray.storage.zarrchunks import cuts_of
 from oocarray.storage.zarrfiles import FilePieces
 from oocarray.storage.zarrrecord import ZarrArray
 
@@ -32,6 +33,7 @@ Array = np.ndarray[Any, Any]
 
 _SPARE = 1 << 20  # what an intermediate result may have more than the chunk
 _LZMA_MEMORY = 128 << 20  # the strongest preset takes 65 MiB, whatever the chunk's size
+_STREAMS = 1000  # one behind the other; what follows each is copied
 # They make Python objects, one of them by running what the chunk says.
 _OBJECTS = ("pickle", "json2", "msgpack2", "vlen-utf8", "vlen-bytes", "vlen-array")
 _CHECKSUMS = ("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3")
@@ -55,7 +57,7 @@ class EncodedTable:
     @property
     def cuts(self) -> tuple[Cuts, ...]:
         inner = _describe(self.array.document, self.array.version)[0]
-        return even_cuts(self.array.shape, inner or self.array.chunk)
+        return cuts_of(self.array.shape, inner or self.array.chunk)
 
     @property
     def fill(self) -> Any:
@@ -131,12 +133,14 @@ class _EncodedPieces(FilePieces[_OpenShard]):
     def find(self, coords: tuple[int, ...]) -> Array | None:
         """The valid part of a chunk, decoded; it may be read-only."""
         self._check_coords(coords)
-        chain = self._chain
-        if self._inner is not None and chain.shard is not None:
-            data = self._read_inner(coords, chain.shard)
-            chain = chain.shard.inner
-        else:
-            data = self._read_file(coords)
+        chain, shard = self._chain, self._chain.shard
+        try:
+            if self._inner is not None and shard is not None:
+                data, chain = self._read_inner(coords, shard), shard.inner
+            else:
+                data = self._read_file(coords)
+        except EOFError as error:
+            raise self._corrupt(coords, str(error)) from error
         if data is None:
             return None
         try:
@@ -160,19 +164,23 @@ class _EncodedPieces(FilePieces[_OpenShard]):
         self._check_coords(coords)
         full = np.full(self._array.chunk, self._array.fill_value, self._array.dtype)
         full[tuple(slice(0, extent) for extent in block.shape)] = block
-        data = _encode(self._metadata, full, coords)
-        key = self._array.key(coords)
+        self._replace(self._array.key(coords), _encode(self._metadata, full, coords))
+
+    def _replace(self, key: str, data: memoryview) -> None:
         above, _, name = key.rpartition("/")
-        with self._lock:
-            folder = self._folder._enter(above, make=True)
-            # It opens the folder for itself: ours may be closed when the lock is let go of.
-            draft = Draft.create(f"/proc/self/fd/{folder}/{name}", len(data), overwrite=True)
-        with draft:
-            rest, at = memoryview(data), 0
-            while rest:
-                done = os.pwrite(draft.fd, rest, at)
-                rest, at = rest[done:], at + done
-            draft.publish("none")
+        try:
+            with self._lock:
+                folder = self._folder._enter(above, make=True)
+                # It opens the folder for itself: ours may be closed without the lock.
+                draft = Draft.create(f"/proc/self/fd/{folder}/{name}", len(data), overwrite=True)
+            with draft:
+                at = 0
+                while at < len(data):
+                    at += os.pwrite(draft.fd, data[at:], at)
+                draft.publish("none")
+        except OSError as error:
+            error.filename = self._folder.name(key)
+            raise
         with self._lock:
             self._folder.made.add(above)
             self._will_change(key)
@@ -245,7 +253,7 @@ def _read(fd: int, at: int, count: int) -> Array:
     while done < count:
         now = os.preadv(fd, [data[done:].data], at + done)
         if not now:
-            raise ValueError(f"the file ends at byte {at + done}, before byte {at + count}")
+            raise EOFError(f"the file ends at byte {at + done}, before byte {at + count}")
         done += now
     return data
 
@@ -275,11 +283,11 @@ class _Chain:
         """The chunk, of the shape of its array's chunks."""
         for undo, size in self.undo_bytes:
             data = undo(data, size, self.limit)
-            found = memoryview(data).nbytes
-            if (found > self.limit) if size is None else (found != size):
-                raise ValueError(
-                    _larger(found, self.limit) if size is None else _other(found, size)
-                )
+            found = _flat(data).nbytes
+            if size is None and found > self.limit:
+                raise ValueError(_larger(found, self.limit))
+            if size is not None and found != size:
+                raise ValueError(_other(found, size))
         array = self.to_array(data)
         for undo_array in self.undo_arrays:
             array = undo_array(array)
@@ -337,8 +345,8 @@ def _spec(metadata: Any) -> Any:
 def _chain_v2(array: ZarrArray, metadata: Any) -> _Chain:
     filters, compressor = metadata.filters or (), metadata.compressor
     count = math.prod(array.chunk)
-    size: int | None = count * array.dtype.itemsize
-    limit = count * array.dtype.itemsize
+    limit = nbytes = count * array.dtype.itemsize
+    size: int | None = nbytes
     undo = []
     for codec in (*filters, *((compressor,) if compressor else ())):
         config = codec.get_config()
@@ -347,8 +355,10 @@ def _chain_v2(array: ZarrArray, metadata: Any) -> _Chain:
         limit = max(limit, size or 0)
 
     def to_array(data: Any) -> Array:
-        flat = np.frombuffer(data, np.uint8).view(array.dtype)
-        return flat.reshape(array.chunk, order=metadata.order)
+        flat = _flat(data)
+        if flat.nbytes != nbytes:
+            raise ValueError(_other(flat.nbytes, nbytes))
+        return flat.view(array.dtype).reshape(array.chunk, order=metadata.order)
 
     return _Chain(array.chunk, [], to_array, undo[::-1], limit + _SPARE, size)
 
@@ -413,10 +423,11 @@ def _undo_to_bytes(
         size = math.prod(spec.shape) * dtype.itemsize
 
         def view(data: Any) -> Array:
-            found = memoryview(data).nbytes
-            if found != size:
-                raise ValueError(_other(found, size))
-            return np.frombuffer(data, dtype).reshape(spec.shape)
+            flat = _flat(data)
+            if flat.nbytes != size:
+                raise ValueError(_other(flat.nbytes, size))
+            found: Array = flat.view(dtype).reshape(spec.shape)
+            return found
 
         return view, size, None
     if name == "sharding_indexed":
@@ -445,7 +456,7 @@ def _shard_of(codec: Any, spec: Any) -> _Shard:
 
 def _decode_shard(shard: _Shard, spec: Any, data: Any) -> Array:
     """A whole shard, where other codecs stand around it."""
-    raw, length = np.frombuffer(data, np.uint8), shard.index_bytes
+    raw, length = _flat(data), shard.index_bytes
     if raw.size < length:
         raise ValueError(f"a shard of {raw.size} bytes, of which the index alone has {length}")
     index = shard.index.decode(raw[raw.size - length :] if shard.at_end else raw[:length])
@@ -482,7 +493,7 @@ def _decoder(codec: Any, spec: Any, kind: str = "buffer") -> Callable[[Any], Any
     make = wrap.from_ndarray_like if kind == "nd_buffer" else wrap.from_array_like
 
     def decode(data: Any) -> Any:
-        given = make(data if kind == "nd_buffer" else np.frombuffer(data, np.uint8))
+        given = make(data if kind == "nd_buffer" else _flat(data))
         if hasattr(codec, "_decode_sync"):
             found = codec._decode_sync(given, spec)
         else:
@@ -511,7 +522,7 @@ def _decode_sized(name: str, data: Any, size: int | None, limit: int) -> Array:
     """Decompress a frame that says its size, if it says a right one."""
     from numcodecs import blosc, lz4, zstd  # type: ignore[import-untyped]
 
-    raw = np.frombuffer(data, np.uint8)
+    raw = _flat(data)
     said = _said_size(name, raw[:18].tobytes(), raw.size)
     if said is None:
         if size is None:
@@ -548,8 +559,11 @@ def _said_size(name: str, head: bytes, total: int) -> int | None:
 
 def _decode_bounded(name: str, data: Any, most: int, config: Any) -> bytes:
     """Decompress until the end, or until there is more than there should be."""
-    pieces, rest, room = [], memoryview(data).cast("B"), most + 1
+    pieces: list[bytes] = []
+    rest, room = _flat(data).data, most + 1
     while len(rest):
+        if len(pieces) == _STREAMS:
+            raise ValueError(f"it has more than {_STREAMS} {name} streams")
         stream = _decompressor(name, config)
         piece = stream.decompress(rest, room)
         pieces.append(piece)
@@ -602,6 +616,13 @@ def _encode(metadata: Any, full: Array, coords: tuple[int, ...]) -> memoryview:
     if encoded is None:
         raise AssertionError(f"chunk {coords} was encoded to nothing")
     return encoded.as_numpy_array().data
+
+
+def _flat(data: Any) -> Array:
+    """Bytes of what a codec gave: of an array in the order in which they lie."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data.reshape(-1, order="A")).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
 
 
 def _larger(found: int, limit: int) -> str:

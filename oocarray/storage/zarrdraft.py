@@ -171,7 +171,7 @@ class ZarrDraft:
     def discard(self) -> None:
         """Remove the folder, unless it was published.  Harmless twice."""
         if self._state == "part":
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=not os.path.lexists(self.folder))
         if self._state != "published":
             self._state = "discarded"
 
@@ -245,7 +245,7 @@ class ZarrDraft:
         try:
             shutil.rmtree(old)
         except OSError as error:
-            # The new array is there and whole: that must not look like a failure.
+            # Not raised: the new array is there and whole.
             warnings.warn(f"{old} was replaced, but not removed: {error}", stacklevel=3)
 
 
@@ -269,8 +269,7 @@ def create_zarr(
     if durability not in DURABILITIES:
         raise ValueError(f"durability is one of {DURABILITIES}, not {durability!r}")
     with ZarrDraft.create(path, shape, dtype, **how) as draft:
-        key = draft.publish(durability)
-        return replace(draft.array, file=key, folder=draft.path)
+        return replace(draft.array, file=draft.publish(durability), folder=draft.path)
 
 
 def _write_array(folder: str, plan: ZarrPlan, path: str) -> None:

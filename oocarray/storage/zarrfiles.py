@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FilePieces", "OpenFiles"]
 
 _MOST_OPEN = 32
+_IN_HAND = 4  # for each thread
+_MOST_THREADS = 64
 _MOST_REMEMBERED = 100_000  # about 20 MB
 
 
@@ -35,37 +37,58 @@ T = TypeVar("T", bound=_HasFile)
 
 
 class OpenFiles(Generic[T]):
-    """What was opened last, by its coordinates; what was not used for longest is closed."""
+    """What was opened last, by its coordinates; what was not used for longest is closed.
+
+    The last few that each thread was given stay open whatever the others do: the number of a
+    closed file is soon another file's, from which a thread that was slow would read.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._items: OrderedDict[tuple[int, ...], T] = OrderedDict()
+        self._hands: OrderedDict[int, deque[T]] = OrderedDict()
 
     def get(self, coords: tuple[int, ...]) -> T | None:
         item = self._items.get(coords)
         if item is not None:
             self._items.move_to_end(coords)
+            self._hold(item)
         return item
 
     def add(self, coords: tuple[int, ...], item: T) -> T:
-        """Keep what was opened, in place of what was there under these coordinates."""
-        if coords in self._items:
-            os.close(self._items.pop(coords).fd)
+        """Keep what was opened."""
+        assert coords not in self._items, coords
         self._items[coords] = item
+        self._hold(item)
         self.shrink(self._most)
         return item
 
     def shrink(self, most: int) -> bool:
-        """Close all but the `most` used last; tell whether that closed any."""
-        before = len(self._items)
-        while len(self._items) > most:
-            os.close(self._items.popitem(last=False)[1].fd)
-        return len(self._items) < before
+        """Close all but the `most` used last, and those in hand; tell whether that closed any."""
+        over = len(self._items) - most
+        if over <= 0:
+            return False
+        in_hand = {id(item) for hand in self._hands.values() for item in hand}
+        idle = [at for at, item in self._items.items() if id(item) not in in_hand][:over]
+        for coords in idle:
+            os.close(self._items.pop(coords).fd)
+        return bool(idle)
 
     def close(self) -> None:
+        self._hands.clear()
         with contextlib.ExitStack() as closing:
             while self._items:
                 closing.callback(os.close, self._items.popitem()[1].fd)
+
+    def _hold(self, item: T) -> None:
+        thread = threading.get_ident()
+        hand = self._hands.get(thread)
+        if hand is None:
+            hand = self._hands[thread] = deque(maxlen=_IN_HAND)
+            if len(self._hands) > _MOST_THREADS:
+                self._hands.popitem(last=False)  # of one that has ended, most likely
+        if not hand or hand[-1] is not item:
+            hand.append(item)
 
 
 class FilePieces(Generic[T]):

@@ -78,13 +78,13 @@ class ChunkFolder:
         OSError
             As ``os.open``.
         """
-        above, _, last = key.rpartition("/")
+        above, last = _split(key)
         folder = self._enter(above, make=False)
         if folder is None:
             return None
         try:
             flags = _FILE | (os.O_RDWR if writable else os.O_RDONLY)
-            fd = os.open(_step(last), flags, dir_fd=folder)
+            fd = os.open(last, flags, dir_fd=folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -97,12 +97,12 @@ class ChunkFolder:
 
     def state(self, key: str) -> os.stat_result | None:
         """What the file system says now of a name; None where there is none."""
-        above, _, last = key.rpartition("/")
+        above, last = _split(key)
         folder = self._enter(above, make=False)
         if folder is None:
             return None
         with contextlib.suppress(FileNotFoundError):
-            return os.stat(_step(last), dir_fd=folder, follow_symlinks=False)
+            return os.stat(last, dir_fd=folder, follow_symlinks=False)
         return None
 
     def make(self, key: str, nbytes: int, complete: Callable[[Draft], None]) -> None:
@@ -115,13 +115,13 @@ class ChunkFolder:
         OSError
             No room, with both numbers; no permission.  No unfinished file is left.
         """
-        above, _, last = key.rpartition("/")
+        above, last = _split(key)
         folder = self._enter(above, make=True)
         assert folder is not None, key
         # By way of the open folder: its path may lead elsewhere by now.
         place = f"{_OWN}/{folder}" if os.path.isdir(_OWN) else self.name(above)
         try:
-            with Draft.create(f"{place}/{_step(last)}", nbytes) as draft:
+            with Draft.create(f"{place}/{last}", nbytes) as draft:
                 complete(draft)
                 draft.publish("none")
         except FileExistsError:
@@ -159,16 +159,16 @@ class ChunkFolder:
         if fd is not None:
             self._below.move_to_end(key)
             return fd
-        above, _, last = key.rpartition("/")
+        above, last = _split(key)
         parent = self._enter(above, make)
         if parent is None:
             return None
         if make:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(_step(last), dir_fd=parent)
+                os.mkdir(last, dir_fd=parent)
                 self.made.add(above)
         try:
-            fd = os.open(_step(last), _STEP | os.O_NOFOLLOW, dir_fd=parent)
+            fd = os.open(last, _STEP | os.O_NOFOLLOW, dir_fd=parent)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -190,11 +190,12 @@ class ChunkFolder:
         return error
 
 
-def _step(name: str) -> str:
-    """One step of a path, which leads neither up nor elsewhere."""
-    wrong = name in ("", ".", "..") or "/" in name or "\0" in name
-    assert not wrong, repr(name)
-    return name
+def _split(key: str) -> tuple[str, str]:
+    """The folder of a key, and the last step, which leads neither up nor elsewhere."""
+    above, slash, last = key.rpartition("/")
+    wrong = last in ("", ".", "..") or "\0" in last or (slash and not above)
+    assert not wrong, repr(key)
+    return above, last
 
 
 def _kind(mode: int) -> str:
