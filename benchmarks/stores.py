@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
+    "CHUNK",
     "MILLION_AT",
     "STORES",
     "make_store",

@@ -10,6 +10,7 @@ from .errors import ClosedError
 from .lazy.expr import KeptNode, MemoryNode, Node, StoredNode
 from .pages.mapping import Window
 from .storage.layout import Strided
+from .storage.naming import path_of
 from .storage.opened import Opened
 from .storage.tiled import Tiled
 
@@ -44,7 +45,7 @@ class Described:
         if isinstance(node, KeptNode):
             return "kept in memory"
         if isinstance(node, StoredNode):
-            return f"{node.source.file.path} ({self._mode})"
+            return f"{path_of(node.source)} ({self._mode})"
         if isinstance(node, MemoryNode):
             return "in memory"
         return node.name

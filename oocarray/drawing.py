@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .grid import Chunks
-from .showing import Facts, facts_of, plain
+from .showing import Facts, facts_of, stored_words
+from .storage.naming import axis_names, plain
 from .units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -58,11 +59,19 @@ def html_of(array: Array) -> str:
     node = array._node
     facts = facts_of(node)[id(node)]
     chunks = facts.chunks()
-    rows = [("Array", where), *_rows(facts, chunks)]
+    stored, kind = stored_words(array, chunks)
+    rows = [
+        ("Array", where),
+        ("Format", html.escape(kind)),
+        ("Axes", html.escape(", ".join(axis_names(array.dims)))),
+        *_rows(facts, chunks),
+        ("Stored in", html.escape(stored)),
+    ]
     table = "".join(
         f'<tr style="background:none"><th style="{_WORD}">{word}</th>'
         f'<td style="{_VALUE}">{value}</td></tr>'
         for word, value in rows
+        if value
     )
     return f'<div style="{_BOX}"><table style="{_TABLE}">{table}</table>{_picture(chunks)}</div>'
 

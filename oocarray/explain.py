@@ -9,6 +9,7 @@ from .backends.ahead import Ahead
 from .backends.measured import Measured, Took, last_run
 from .errors import PlanError
 from .estimate import stage_bytes
+from .grid import Grid
 from .lazy.graph import Root
 from .loops import loop_source, loop_words, named
 from .meter import speed
@@ -19,8 +20,11 @@ from .runtime.limits import room
 from .runtime.pipeline import Forecast, forecast
 from .runtime.scheduler import Limits
 from .storage.layout import Strided
+from .storage.naming import chunks_text
+from .storage.tiled import Tiled
 from .units import format_bytes, format_count, format_seconds
 from .validate import validate
+from .walks import some
 
 __all__ = ["Explanation", "explain"]
 
@@ -211,7 +215,7 @@ def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[s
         f"stage {base + number}: {why}{stage.label}{after}",
         f"  {blocks} of {stage.grid.max_block_shape}, {tasks.per_task} per task",
     ]
-    lines += [f"  reads {_source(access, base)}" for access in stage.reads]
+    lines += [f"  reads {_source(access, base, stage.grid)}" for access in stage.reads]
     for write in stage.writes:
         if isinstance(write, Partials):
             name = getattr(write.reduction, "name", "blocks of unknown size")
@@ -230,8 +234,17 @@ def _leaves(count: int) -> str:
     return "1 leaf" if count == 1 else f"{count:,} leaves"
 
 
-def _source(access: Access, base: int) -> str:
-    return named(access.source, base)
+def _source(access: Access, base: int, grid: Grid) -> str:
+    """What is read; of an array in pieces also how."""
+    source = access.source
+    if not isinstance(source, Tiled):
+        return named(source, base)
+    words = [named(source, base), "decoded, not mapped" if source.table.encoded else ""]
+    words.append(chunks_text(source, grid.chunks))
+    most = max((source.count_parts(access.region(grid, at)) for at in some(grid)), default=0)
+    if most > 1:
+        words.append(f"blocks are put together from {most:,} pieces")
+    return ", ".join(filter(None, words))
 
 
 def _target(write: Blocks | Scratch, stage: Stage) -> str:
@@ -240,6 +253,10 @@ def _target(write: Blocks | Scratch, stage: Stage) -> str:
     target = write.target
     if isinstance(target, InMemory):
         return f"fills an array in memory: {target.shape} {target.dtype}"
-    assert isinstance(target, Strided)
+    assert isinstance(target, Strided | Tiled)
     verb = "changes in place" if stage.in_place else "writes"
-    return f"{verb} {target.file.path} {target.shape} {target.dtype}, {format_bytes(target.nbytes)}"
+    return f"{verb} {named(target)}{_encoding(target)}"
+
+
+def _encoding(target: Strided | Tiled) -> str:
+    return ", encoded" if isinstance(target, Tiled) and target.table.encoded else ""

@@ -10,7 +10,10 @@ from .fusing.source import write_source
 from .lazy.fuse import LEAST_BYTES
 from .plan import Options, Result, Source, Stage
 from .program import Apply, Input, applies_in, tops_in
+from .storage.filekey import MEMORY
 from .storage.layout import Strided
+from .storage.naming import path_of
+from .storage.tiled import Tiled
 from .units import format_bytes, format_count
 
 __all__ = ["loop_source", "loop_words", "named"]
@@ -18,8 +21,8 @@ __all__ = ["loop_source", "loop_words", "named"]
 
 def named(source: Source, base: int = 0) -> str:
     """What is read, in words; `base` is the number of the first stage."""
-    if isinstance(source, Strided):
-        where = source.file.path
+    if isinstance(source, Strided | Tiled) and source.file.path != MEMORY:
+        where = path_of(source)
     elif isinstance(source, Result):
         where = f"the result of stage {base + source.stage}"
     else:
@@ -45,7 +48,7 @@ def loop_words(stage: Stage, options: Options) -> list[str]:
     if not pointwise:
         return []
     count = format_count(len(nodes), "operation")
-    return [f"{count} by NumPy, piece by piece: {_why(stage, options)}"]
+    return [f"{count} by NumPy, portion by portion: {_why(stage, options)}"]
 
 
 def _why(stage: Stage, options: Options) -> str:

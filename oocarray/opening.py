@@ -264,10 +264,21 @@ def from_array(x: Any, chunks: Any = None) -> Array:
     Parameters
     ----------
     x : array-like
-        A `numpy.memmap` or a view of one (it travels by file and offset), or anything else that
-        NumPy makes an array of. An `Array` is returned with the grid asked for.
+        A `numpy.memmap` or a view of one (it travels by file and offset); an array of
+        zarr-python in a folder, a dataset of h5py, or a variable of xarray that is not yet read
+        (each becomes the stored array at its place, and needs the other object no more); or
+        anything else that NumPy makes an array of. An `Array` is returned with the grid asked for.
     chunks : optional
         Blocks to work on; see `open`.
+
+    Raises
+    ------
+    TypeError
+        It is no array, or holds Python objects.
+    NotImplementedError
+        What another library holds is not in a file as it is; the message says what to do.
+    FormatError, DtypeError, ArrayLockedError, OSError
+        As `open`, of the file of another library's array.
 
     Examples
     --------
@@ -279,6 +290,12 @@ def from_array(x: Any, chunks: Any = None) -> Array:
         return x if chunks is None else x.rechunk(chunks)
     if isinstance(x, (str, os.PathLike)):
         raise TypeError(f"{os.fspath(x)!r} is the name of a file, not an array; oo.open opens it")
+    if not isinstance(x, np.ndarray):
+        from .wrapping import wrapped
+
+        found = wrapped(x, chunks)
+        if found is not None:
+            return found
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
     if array.dtype.hasobject:
         raise TypeError("an object array holds addresses, not data; convert it to a plain dtype")

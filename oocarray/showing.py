@@ -20,13 +20,23 @@ from .lazy.node import postorder
 from .lazy.pointed import PointedNode
 from .storage.files import open_regular
 from .storage.layout import Strided
+from .storage.naming import axes_text, chunks_text, kind_text, path_of, plain
 from .storage.tiled import Tiled
 from .units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from .core import Array
 
-__all__ = ["Facts", "Shown", "Tree", "blocks_text", "facts_of", "plain", "text_of", "tree_of"]
+__all__ = [
+    "Facts",
+    "Shown",
+    "Tree",
+    "blocks_text",
+    "facts_of",
+    "stored_words",
+    "text_of",
+    "tree_of",
+]
 
 _MOST_LINES = 200
 _DEEPEST = 30
@@ -160,14 +170,26 @@ def text_of(array: Array) -> str:
         return f"<oocarray.Array, closed: {array._where()}>"
     node = array._node
     facts = facts_of(node)[id(node)]
-    words = [f"shape={'not known yet' if facts.shape is None else facts.shape}"]
+    shape = "not known yet" if facts.shape is None else axes_text(facts.shape, array.dims)
+    words = [f"shape={shape}"]
     words.append(f"dtype={'not known yet' if facts.dtype is None else facts.dtype}")
     if facts.dtype is not None and not math.isnan(facts.size):
         words.append(format_bytes(facts.size * facts.dtype.itemsize))
     words.append(blocks_text(facts.chunks()))
-    line = f"<oocarray.Array {array._where()}: {', '.join(words)}>"
+    chunks, kind = stored_words(array, facts.chunks())
+    words += [chunks] if chunks else []
+    line = f"<oocarray.Array {array._where()}: {', '.join(words)}{kind and f'; {kind}'}>"
     corners = _corners_text(node, array.writable)
     return f"{line}\n{corners}" if corners else line
+
+
+def stored_words(array: Array, blocks: Chunks | None) -> tuple[str, str]:
+    """Chunks of an array that is stored, and its format; "" for what goes without saying."""
+    node = array._node
+    if not isinstance(node, StoredNode) or isinstance(node, KeptNode):
+        return "", ""
+    kind = "" if array._facts is None else array._facts.kind
+    return chunks_text(node.source, blocks), kind_text(node.source, kind)
 
 
 def blocks_text(chunks: Chunks | None) -> str:
@@ -261,28 +283,21 @@ def _parts(node: Node) -> Iterator[tuple[str, Node]]:
 def _line(node: Node, facts: Facts) -> str:
     shape = "shape not known yet" if facts.shape is None else str(facts.shape)
     dtype = "dtype not known yet" if facts.dtype is None else str(facts.dtype)
-    return f"{_name(node)} {shape} {dtype}, {blocks_text(facts.chunks())}"
+    blocks = facts.chunks()
+    words = [f"{_name(node)} {shape} {dtype}", blocks_text(blocks)]
+    if isinstance(node, StoredNode) and not isinstance(node, KeptNode):
+        words += [chunks_text(node.source, blocks), kind_text(node.source)]
+    return ", ".join(filter(None, words))
 
 
 def _name(node: Node) -> str:
     if isinstance(node, KeptNode):
         return "kept in memory"
     if isinstance(node, StoredNode):
-        return plain(node.source.file.path)
+        return plain(path_of(node.source))
     if isinstance(node, MemoryNode):
         # Numbers in an expression are what a reader looks for.
         return "in memory" if node.shape else f"{node.array[()]!s:.40}"
     if isinstance(node, PickNode):
         return f"output {node.output} of"
     return plain(node.name)
-
-
-def plain(text: str) -> str:
-    r"""Return text on one line, which any terminal and any encoding takes.
-
-    Examples
-    --------
-    >>> plain("a\nb\udcff ü")
-    'a\\nb\\udcff ü'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -27,6 +27,7 @@ from .plan import (
     Stage,
 )
 from .storage.layout import Strided
+from .storage.naming import path_of
 from .storage.tiled import Tiled
 from .units import format_bytes
 
@@ -162,7 +163,7 @@ def _check_targets(stage: Stage) -> None:
             _check_encoded(stage, target)
         if isinstance(target, Strided | Tiled) and not target.injective:
             raise OverlapError(
-                f"{stage.label}: elements of the target in {target.file.path} share bytes, so "
+                f"{stage.label}: elements of the target in {path_of(target)} share bytes, so "
                 "that two tasks would write the same ones"
             )
         for other in targets[:number]:
@@ -177,7 +178,7 @@ def _check_encoded(stage: Stage, target: Tiled) -> None:
         pieces = tuple(cut.most for cut in target.table.cuts)
         raise PlanError(
             f"{stage.label}: blocks of shape {grid.max_block_shape} do not consist of whole chunks "
-            f"of {target.file.path}, {pieces}, which are compressed; rechunk({pieces}) what is "
+            f"of {path_of(target)}, {pieces}, which are compressed; rechunk({pieces}) what is "
             "stored, or store it without compressors="
         )
 
@@ -216,7 +217,7 @@ def _check_others(plan: Plan, number: int, stage: Stage) -> None:
             theirs += [access.source for access in other.reads]
             for target in mine:
                 if any(_share(target, source) for source in theirs):
-                    what = target.file.path if isinstance(target, Strided | Tiled) else "an array"
+                    what = path_of(target) if isinstance(target, Strided | Tiled) else "an array"
                     raise OverlapError(
                         f"{one.label} changes {what}, which {other.label} of the same run uses, "
                         "and neither waits for the other; run them one after the other"
@@ -250,14 +251,14 @@ def _check_in_place(stage: Stage) -> None:
             source = access.source
             if not isinstance(source, Strided | Tiled) or not source.overlaps(target):
                 continue
-            path = target.file.path
+            path = path_of(target)
             if isinstance(access.how, Halo):
                 raise OverlapError(
                     f"{stage.label}: a halo on {path}, which is updated in place: a block would "
                     "read neighbours that are changed already; write a new file instead"
                 )
             if not source.same_elements(target) or not _same_blocks(access.how, write, stage):
-                other = source.file.path
+                other = path_of(source)
                 names = path if other == path else f"{path} and {other}"
                 raise OverlapError(
                     f"{stage.label}: reads and changes the same bytes of {names} in different "

@@ -298,19 +298,19 @@ FEW: dict[str, Any] = {
 }
 
 
-@settings(max_examples=12, **FEW)
+@settings(max_examples=8, **FEW)
 @given(expressions(few=True))
 def test_random_expressions(program: Any) -> None:
     quietly(program, scheduler="serial")
 
 
-@settings(max_examples=4, **FEW)
+@settings(max_examples=3, **FEW)
 @given(expressions(few=True))
 def test_random_expressions_in_threads(program: Any) -> None:
     quietly(program, scheduler="threads")
 
 
-@settings(max_examples=4, **FEW)
+@settings(max_examples=3, **FEW)
 @given(expressions(few=True))
 def test_random_expressions_in_processes(program: Any) -> None:
     quietly(program, scheduler="processes")

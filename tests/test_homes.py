@@ -113,10 +113,10 @@ MULTIPROCESSING = """
 @pytest.mark.parametrize(
     ("method", "first"),
     [
-        ("fork", ""),
+        pytest.param("fork", "", marks=pytest.mark.long),
         ("fork", 'work_here("parent", ("processes",))'),
         ("spawn", ""),
-        ("forkserver", ""),
+        pytest.param("forkserver", "", marks=pytest.mark.long),
     ],
 )
 def test_a_daemonic_process(tmp_path: Path, method: str, first: str) -> None:
@@ -470,7 +470,7 @@ as_root = pytest.mark.skipif(
 
 
 @as_root
-@pytest.mark.parametrize("home", [None, "/nowhere"])
+@pytest.mark.parametrize("home", [None, pytest.param("/nowhere", marks=pytest.mark.long)])
 def test_a_user_without_home_and_a_package_that_cannot_be_written(
     tmp_path: Path, home: str | None
 ) -> None:
@@ -603,7 +603,13 @@ def test_functions_from_an_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [("-I",), ("-E", "-s"), ("-O",), ("-X", "dev", "-W", "ignore::ResourceWarning")]
+    "flags",
+    [
+        ("-I",),  # as -E and -s, and more
+        pytest.param(("-E", "-s"), marks=pytest.mark.long),
+        pytest.param(("-O",), marks=pytest.mark.long),
+        ("-O", "-X", "dev", "-W", "ignore::ResourceWarning"),
+    ],
 )
 def test_flags_of_the_interpreter(tmp_path: Path, flags: tuple[str, ...]) -> None:
     env = {"PYTHONHASHSEED": "7", "PYTHONPATH": "/nowhere"}
@@ -616,7 +622,14 @@ def test_an_interpreter_without_its_site_packages(tmp_path: Path) -> None:
     assert run(tmp_path, text, "-S") == ("same", "")
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("<&-", ">&-")),
+        "2>&-",
+        "<&- >&- 2>&-",
+    ],
+)
 def test_closed_streams(tmp_path: Path, closed: str) -> None:
     text = """
         import numpy as np

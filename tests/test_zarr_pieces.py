@@ -819,17 +819,27 @@ def test_a_worker_that_ends_before_the_index_is_written(
     np.testing.assert_array_equal(array[:], before)
 
 
+@pytest.mark.parametrize("lacks", ["nothing", "holes", "fallocate"])
 def test_a_dirty_slot_is_filled_before_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lacks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies in an unnamed slot is whatever a worker that ended had stored."""
-    create(tmp_path / "x", (8, 1024), "i4", 0, **v3(chunks=(8, 1024), codecs=sharding((1, 1024))))
+
+    def refuse(*_: Any) -> int:
+        raise OSError(22 if lacks == "holes" else 95, "not supported")
+
+    if lacks == "holes":
+        monkeypatch.setattr(os, "lseek", refuse)
+    elif lacks == "fallocate":
+        monkeypatch.setattr(zarrwrites.calls, "fallocate", refuse)
+    options = v3(chunks=(8, 1024), codecs=sharding((1, 1024)))
+    array = create(tmp_path / "x", (8, 1024), "i4", 0, **options)
     with opened(tmp_path / "x", writable=True) as pieces:
         pieces.make((0, 0))
         with open(tmp_path / "x/c/0/0", "r+b") as file:
-            file.seek(3 * 4096)
-            file.write(b"\xff" * 4096)
+            os.pwrite(file.fileno(), b"\xff" * 4096, 3 * 4096)
         assert not elements(pieces.make((3, 0))).any()
+    assert not array[:].any()
 
 
 def test_a_shard_that_was_replaced_is_not_written(sharded: Path) -> None:

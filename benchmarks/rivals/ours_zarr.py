@@ -6,6 +6,7 @@ import numpy as np
 
 import oocarray as oo
 
+from ..stores import CHUNK
 from . import Job, Rival, sample_zarr
 
 
@@ -27,7 +28,7 @@ class OursZarr(Rival):
 
     def map(self, store: str) -> None:
         x = self._open(store)
-        chunks = oo.open(f"{self.job.folder}/{store}.zarr").layout.chunk_shape
+        chunks = (min(CHUNK[0], x.shape[0]), CHUNK[1])
         (2 * x + 1).store(
             self.job.out, chunks=chunks, shards=False, durability="machine", **self._options
         )

@@ -106,7 +106,8 @@ def _compile_stage(stage: Stage) -> Stage:
         alone = isinstance(write, Partials) and _fused(value) is None
         wanted = write.reduction.kernel() if isinstance(write, Partials) and alone else None
         codes.append(None if wanted is None else jit.compile_kernel(*wanted))
-    return replace(stage, kernel=Program(values, tuple(codes)))
+    reductions = tuple(getattr(write, "reduction", None) for write in stage.writes)
+    return replace(stage, kernel=Program(values, tuple(codes), reductions))
 
 
 def _fused(value: Any) -> Fused | None:

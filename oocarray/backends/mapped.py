@@ -30,7 +30,7 @@ from ..storage.zarrdraft import ZarrDraft
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
 from .measured import Measuring
-from .planning import plan_of
+from .planning import compiled, plan_of
 from .settling import Settling
 from .tuned import tuned
 from .watching import watched
@@ -104,7 +104,7 @@ def evaluate(
         enough = forecast(plan, limits, options.scheduler == "processes").workers
         with Lease(options.scheduler, limits.workers, needs_kernels(plan), enough) as pool:
             try:
-                plan = compile_plan(plan)
+                plan = compiled(plan)
             except NotFused as error:
                 _tell_not_fused(error)
                 plan = compile_plan(plan_of(roots, limits, replace(options, fuse=False)))

@@ -22,9 +22,10 @@ from ..lazy.split import split_blocks
 from ..pages.residency import work_unit
 from ..plan import Options, Plan
 from ..runtime.scheduler import Limits
+from .codes import compile_plan
 from .learning import learn_dtypes
 
-__all__ = ["plan_of"]
+__all__ = ["compiled", "plan_of"]
 
 _LARGEST = 64 << 20
 """Bytes of an item that is reduced where nothing is let go of: each costs some Python."""
@@ -32,6 +33,8 @@ _ITEMS = 8
 """So many of them each worker has at least, so that all end at about the same time."""
 _REMEMBERED = 32
 _plans: OrderedDict[Any, _Fitted] = OrderedDict()
+_compiled: OrderedDict[int, tuple[Plan, Plan]] = OrderedDict()
+"""Of the plans remembered, with their kernels' code."""
 _lock = threading.Lock()
 
 
@@ -89,6 +92,28 @@ def plan_of(
             while len(_plans) > _REMEMBERED:
                 _plans.popitem(last=False)
     return found.plan
+
+
+def compiled(plan: Plan) -> Plan:
+    """Return a plan with the code of its kernels; remembered as long as the plan is.
+
+    Raises
+    ------
+    KernelError, DtypeError, NotFused
+        As `compile_plan`.
+    """
+    with _lock:
+        known = _compiled.get(id(plan))
+        lasts = any(fitted.plan is plan for fitted in _plans.values())
+    if known is not None and known[0] is plan:
+        return known[1]
+    found = compile_plan(plan)
+    if lasts:
+        with _lock:
+            _compiled[id(plan)] = plan, found
+            while len(_compiled) > _REMEMBERED:
+                _compiled.popitem(last=False)
+    return found
 
 
 def _key(roots: Sequence[Root], limits: Limits, options: Options) -> Any:

@@ -16,7 +16,7 @@ from .words import new_command
 
 __all__ = ["add", "describe", "script"]
 
-_FILES, _FOLDERS = {"FILE", "IN", "OUT", "PATH", "SCRIPT"}, {"FOLDER", "DIR"}
+_FILES, _FOLDERS = {"FILE", "IN", "OUT", "PATH", "SCRIPT", "SRC", "DST"}, {"FOLDER", "DIR"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..runtime.interrupts import Terminated, terminate
-from . import cache, completion, demo, info, map, residency, stat, tune
+from . import cache, completion, convert, demo, info, map, residency, stat, tune
 from .output import complain, sentence
 from .words import Formatter, Usage
 
@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "main", "make_parser"]
 
 COMMANDS = (
     info.add,
+    convert.add,
     map.add,
     stat.add,
     residency.add,

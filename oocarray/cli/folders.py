@@ -14,8 +14,18 @@ from ..units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from ..pages.pagecache import Counts
+    from ..storage.layout import Strided
+    from ..storage.tiled import Tiled
 
-__all__ = ["MOST_LISTED", "MOST_TOUCHED", "Folder", "count_folder", "counted", "folder_of"]
+__all__ = [
+    "MOST_LISTED",
+    "MOST_TOUCHED",
+    "Folder",
+    "count_folder",
+    "counted",
+    "folder_of",
+    "stored_bytes",
+]
 
 MOST_LISTED = 10_000
 """Files that are looked at to describe a folder: a tenth of a second, even on a cold disk a few."""
@@ -90,6 +100,18 @@ def _files(path: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield entry.path, entry.stat(follow_symlinks=False)
     for folder in below:
         yield from _files(folder)
+
+
+def stored_bytes(layout: Strided | Tiled | None) -> int | None:
+    """Return what an array takes in its files; None where that is not known, or would take long."""
+    if layout is None:
+        return None
+    table = getattr(layout, "table", None)
+    folder = getattr(getattr(table, "array", None), "folder", None)
+    if folder is not None:
+        found = count_folder(folder)
+        return None if found.cut else found.size
+    return layout.nbytes if table is None or not table.encoded else None
 
 
 def counted(folder: Folder, act: Callable[[int, int], None] | None = None) -> Counts:

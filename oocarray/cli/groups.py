@@ -65,6 +65,11 @@ class GroupDraft:
             error.filename = path  # of the temporary folder nobody has heard
             raise
 
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups so far; ``""`` is the whole."""
+        return sorted(self._groups)
+
     def place(self, name: str) -> str:
         """Return where the array of a name is to be stored, with all groups around it made."""
         *above, _ = name.split("/")
@@ -83,7 +88,7 @@ class GroupDraft:
         durability : str
             Other than ``"none"``: have all names on the disk first.
         """
-        for name in sorted(self._groups):
+        for name in self.groups:
             _write(os.path.join(self.folder, name, "zarr.json"), attributes.get(name, {}))
         if durability != "none":
             for folder, _, files in os.walk(self.folder, topdown=False):

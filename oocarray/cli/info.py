@@ -57,8 +57,8 @@ def describe(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
     """
     from ..pages.pagecache import count_pages
     from ..storage.files import open_regular
-    from ..storage.finding import sniff
     from ..storage.filesystems import file_system
+    from ..storage.finding import sniff
 
     kind = "raw" if arguments.shape is not None else sniff(path)
     record: dict[str, Any] = {"path": path, "format": kind}

@@ -15,6 +15,7 @@ from ..meter import speed
 from ..units import format_bytes, format_count, format_seconds
 from .functions import arguments_of, literal, load
 from .output import emit, sentence
+from .runs import run_options, run_words
 from .words import (
     Usage,
     at_least_zero,
@@ -22,8 +23,6 @@ from .words import (
     json_option,
     new_command,
     open_array,
-    run_options,
-    run_words,
     shape,
 )
 

@@ -29,8 +29,6 @@ __all__ = [
     "raw_array_options",
     "raw_options",
     "region",
-    "run_options",
-    "run_words",
     "seconds",
     "shape",
     "size",
@@ -86,25 +84,6 @@ def new_command(
     )
     command.set_defaults(run=run)
     return command
-
-
-_RUN = ("memory", "workers", "scheduler", "durability")
-
-
-def run_options(command: argparse.ArgumentParser) -> Callable[..., Any]:
-    """Add the options of a run; return what adds further ones to them."""
-    option = command.add_argument_group("the run").add_argument
-    option("--memory", type=size, help="bytes it may hold (default: half of what is free)")
-    option("--workers", type=count, metavar="N", help="default: the processors")
-    option("--scheduler", choices=("processes", "threads", "serial"), help="default: processes")
-    option("--durability", choices=("none", "process", "machine"), help="default: none")
-    return option
-
-
-def run_words(arguments: argparse.Namespace, *more: str) -> dict[str, Any]:
-    """What `run_options` read, and `more` of its kind, where it was given."""
-    found = {name: getattr(arguments, name) for name in (*_RUN, *more)}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def json_option(command: argparse.ArgumentParser) -> None:
@@ -193,7 +172,9 @@ def raw_options(arguments: argparse.Namespace) -> dict[str, Any]:
         missing = "--dtype" if arguments.dtype is None else "--shape"
         raise Usage(f"a raw array needs --shape and --dtype; {missing} is missing")
     if arguments.shape is not None and arguments.dataset is not None:
-        raise Usage("--dataset is for files that say what is in them; leave out --shape and --dtype")
+        raise Usage(
+            "--dataset is for files that say what is in them; leave out --shape and --dtype"
+        )
     if arguments.shape is None:
         if arguments.offset or arguments.order != "C":
             given = "--offset" if arguments.offset else "--order"

@@ -15,6 +15,7 @@ import os
 import pickle
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from types import CodeType, FunctionType, ModuleType
@@ -39,6 +40,9 @@ MOST = 64 << 20
 _LARGEST_EXCEPTION = 4 << 20
 """An exception that holds more (its block, say) travels as text."""
 _packing = threading.Lock()
+_packed: OrderedDict[int, tuple[Program, bytes]] = OrderedDict()
+"""The last programs that are the same whenever they are packed."""
+_REMEMBERED = 32
 
 Array = np.ndarray[Any, Any]
 
@@ -157,8 +161,18 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
         A function, or something that it refers to, cannot be pickled, or is too large; says
         which.
     """
+    with _packing:
+        known = _packed.get(id(program))
+    if known is not None and known[0] is program:
+        return known[1]
     stream = _Bounded()
-    packer = _Packer(stream, address)
+    addressed: list[Any] = []
+
+    def noted(array: Array) -> Any:
+        addressed.append(address(array))
+        return addressed[-1]
+
+    packer = _Packer(stream, noted)
     # What travels by value is told to cloudpickle as a whole: one at a time.
     _packing.acquire()
     try:
@@ -180,7 +194,14 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     finally:
         packer.forget()
         _packing.release()
-    return stream.getvalue()
+    found = stream.getvalue()
+    # Functions may change with what they refer to; arrays are elsewhere in the next run.
+    if not addressed and not calls_in(program.values):
+        with _packing:
+            _packed[id(program)] = program, found
+            while len(_packed) > _REMEMBERED:
+                _packed.popitem(last=False)
+    return found
 
 
 def unpack(packed: bytes, array: Callable[[Any], Array]) -> Program:

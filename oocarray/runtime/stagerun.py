@@ -99,10 +99,10 @@ class StageRun:
         """Blocks that the run goes on without, and what their functions raised."""
 
     def run(self) -> None:
-        kernel: Any = replace(
-            self.stage.kernel,
-            reductions=tuple(getattr(write, "reduction", None) for write in self.stage.writes),
-        )
+        kernel: Any = self.stage.kernel
+        if len(kernel.reductions) != len(self.stage.writes):
+            reductions = tuple(getattr(write, "reduction", None) for write in self.stage.writes)
+            kernel = replace(kernel, reductions=reductions)
         if self.pool.separate:
             kernel = pack(kernel, self._argument)
         self._plan_tasks()

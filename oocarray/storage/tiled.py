@@ -86,6 +86,11 @@ class Tiled:
         return self.table.file
 
     @property
+    def path(self) -> str:
+        """What people call it by: the folder of a Zarr array, else the file."""
+        return self.file.path.removesuffix("/zarr.json").removesuffix("/.zarray")
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         return self.table.dtype
 
