@@ -243,8 +243,8 @@ def _source(access: Access, base: int, grid: Grid) -> str:
     words.append(chunks_text(source, grid.chunks))
     most = max((source.count_parts(access.region(grid, at)) for at in some(grid)), default=0)
     if most > 1:
-        words.append(f"blocks are put together from {most:,} pieces")
-    return ", ".join(filter(None, words))
+        words.append(f"blocks are put together from up to {most:,} pieces")
+    return "; ".join(filter(None, words))
 
 
 def _target(write: Blocks | Scratch, stage: Stage) -> str:

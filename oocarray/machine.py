@@ -18,11 +18,13 @@ from numba.np.numpy_support import carray
 __all__ = [
     "array_at",
     "call",
+    "chosen",
     "clear_complaints",
     "complaints",
     "copy",
     "get",
     "load",
+    "made",
     "pick",
     "put",
     "store",
@@ -218,3 +220,37 @@ def _control(builder: Any, name: str, place: Any) -> None:
     form = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, form, f"llvm.x86.sse.{name}")
     builder.call(function, [builder.bitcast(place, byte)])
+
+
+@intrinsic
+def chosen(typingctx, condition, one, other):  # type: ignore[no-untyped-def]
+    """``one if condition else other`` of two floats of one type, without a branch."""
+    if one != other or one not in (types.float32, types.float64):
+        return None
+
+    def emit(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        holds = context.is_true(builder, signature.args[0], args[0])
+        return builder.select(holds, args[1], args[2])
+
+    return one(condition, one, other), emit
+
+
+@intrinsic
+def made(typingctx, value):  # type: ignore[no-untyped-def]
+    """A float that was calculated, calculated whatever becomes of it.
+
+    On processors with masks the compiler makes a division or a root only where `chosen` takes it:
+    what NumPy complains of elsewhere would go untold. What is canonical already stays as it is.
+    """
+    if value not in (types.float32, types.float64):
+        return None
+
+    def emit(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (kind,) = (arg.type for arg in args)
+        name = f"llvm.canonicalize.f{value.bitwidth}"
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind]), name
+        )
+        return builder.call(function, args)
+
+    return value(value), emit

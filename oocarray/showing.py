@@ -286,7 +286,8 @@ def _line(node: Node, facts: Facts) -> str:
     blocks = facts.chunks()
     words = [f"{_name(node)} {shape} {dtype}", blocks_text(blocks)]
     if isinstance(node, StoredNode) and not isinstance(node, KeptNode):
-        words += [chunks_text(node.source, blocks), kind_text(node.source)]
+        words.append(chunks_text(node.source, blocks))
+        words[-1:] = ["; ".join(filter(None, (words[-1], kind_text(node.source))))]
     return ", ".join(filter(None, words))
 
 

@@ -5,13 +5,13 @@ Whose object it is follows from the names of its classes: none of these librarie
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 import numpy as np
 
 from .core import Array
-from .lazy.expr import MemoryNode, StoredNode
 from .opening import from_array, open
 from .storage.conventions import decoding_of
 from .storage.listing import plain_value
@@ -72,7 +72,7 @@ def _is(x: Any, library: str, kind: str) -> bool:
     )
 
 
-# ---- zarr-python ----------------------------------------------------------------------------------
+# ---- zarr-python --------------------------------------------------------------------------------
 
 
 def _of_zarr(x: Any, chunks: Any) -> Array:
@@ -96,10 +96,10 @@ def _zarr_folder(x: Any) -> str:
             f"the Zarr array {x.path or '/'!r} is in a {name}; only folders of this machine's "
             f"file systems can be mapped: {advice}"
         )
-    return os.path.abspath(os.path.join(os.fspath(store.root), *x.path.split("/")))
+    return str(os.path.abspath(os.path.join(store.root, *x.path.split("/"))))
 
 
-# ---- h5py -----------------------------------------------------------------------------------------
+# ---- h5py ---------------------------------------------------------------------------------------
 
 
 def _of_h5py(x: Any, chunks: Any) -> Array:
@@ -117,13 +117,16 @@ def _of_h5py(x: Any, chunks: Any) -> Array:
     return open(os.fsdecode(file.filename), dataset=name, chunks=chunks)
 
 
-# ---- xarray ---------------------------------------------------------------------------------------
+# ---- xarray -------------------------------------------------------------------------------------
 
 
 def _of_xarray(x: Any, chunks: Any) -> Array:
     data = getattr(x, "variable", x)._data
     dims = tuple(name if isinstance(name, str) else str(name) for name in x.dims)
-    attrs = {str(name): plain_value(value) for name, value in x.attrs.items()}
+    attrs = {}
+    for name, value in x.attrs.items():
+        with contextlib.suppress(TypeError):  # objects, which no file would take either
+            attrs[str(name)] = plain_value(value)
     if type(data).__module__.partition(".")[0] == "dask":
         raise NotImplementedError(
             "an xarray object over dask comes with the dask backend; open the file without chunks="

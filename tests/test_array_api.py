@@ -227,7 +227,7 @@ def test_dtypes(dtype: str) -> None:
             assert getattr(oo, name)(x).dtype == getattr(strict, name)(y).dtype._np_dtype
 
 
-@pytest.mark.parametrize("dtype", _long_unless(KINDS))
+@pytest.mark.parametrize("dtype", _long_unless(("int16", "float32", "float64", "complex128")))
 def test_computed_sums_have_the_dtype_that_was_told(dtype: str) -> None:
     x = oo.ones(3, dtype=getattr(oo, dtype))
     for name in ("sum", "prod", "cumulative_sum", "cumulative_prod"):

@@ -21,6 +21,7 @@ from benchmarks.core import main
 from benchmarks.data import Data
 from benchmarks.groups import Group, make_group
 from benchmarks.harness import Harness
+from benchmarks.stores import make_store, store_mean, store_shape
 from benchmarks.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,6 +129,30 @@ def test_fused_expressions_run_beside_who_is_installed(tmp_path: Path) -> None:
         assert rounds[case, rival]["bytes"] == size * MIB
 
 
+def test_formats_run_beside_who_is_installed(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "result.jsonl"
+    only = "zarr_mean,zarr_map,zarr_shards_map,zstd_mean-cached,open_million"
+    sizes = ("--size", "4MiB", "--part", "2MiB", "--blocks", "10")
+    options = ("--only", only, *sizes, "--rounds", "1", "--data", data, "--json", file)
+    done = run("core", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(data.iterdir()) == []
+    records = records_of(file)
+    rounds = {(r["case"], r["rival"]): r for r in records if r["record"] == "round"}
+    out = {(r["case"], r["rival"]) for r in records if r["record"] == "left out"}
+    assert {rival for _, rival in out} <= {"zarr-python + zarrs"}
+    expected = {
+        (case.name, contestant.label)
+        for case in make_cases(Settings()).values()
+        if isinstance(case, Case) and case.name in only.split(",")
+        for contestant in case.contestants
+    }
+    assert set(rounds) == expected - out
+    assert rounds["zarr_map", "oocarray"]["bytes"] == 4 * MIB
+    assert rounds["zstd_mean-cached", "oocarray"]["bytes"] == 2 * MIB
+    assert "out_cached_after" in rounds["zarr_shards_map", "oocarray"]
+
+
 def test_a_rival_that_is_not_installed_is_left_out(
     tmp_path: Path,
 ) -> None:
@@ -213,7 +238,7 @@ def test_a_disk_without_room_is_not_filled(
 def test_unknown_names_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "mean,sort"])
-    assert "sort; there are engine, expressions, fusion, starts, budget" in capsys.readouterr().err
+    assert "sort; there are engine, expressions, fusion, formats, starts" in capsys.readouterr().err
 
 
 def test_more_blocks_than_the_file_has_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,6 +321,28 @@ def test_a_wrong_result_of_a_pair_is_noticed(tmp_path: Path) -> None:
     data.warm(data.path("pair32"))
     cached = data.cached(data.path("pair32"))
     assert cached is None or cached >= 3 * MIB
+
+
+@pytest.mark.parametrize("nbytes", [1 * MIB, 70 * MIB])
+def test_a_wrong_result_of_a_zarr_array_is_noticed(tmp_path: Path, nbytes: int) -> None:
+    zarr = pytest.importorskip("zarr")
+    make_store(tmp_path, "zstd", nbytes)
+    z = zarr.open_array(tmp_path / "zstd.zarr", mode="r")
+    assert z.compressors
+    assert z.shape == store_shape(nbytes)
+    x = z[...].astype("f8")
+    assert float(x.mean()) == pytest.approx(store_mean(nbytes), rel=1e-14)
+
+    data = Data(tmp_path, nbytes)
+    assert data.nbytes("zstd") == x.nbytes // 2
+    right = x.reshape(-1)[data.places["zstd"]]
+    assert data.store_values("zstd").tolist() == right.tolist()
+    cases = {name: case for name, case in make_cases(Settings()).items() if isinstance(case, Case)}
+    assert cases["zstd_mean"].compare(data, data.store_mean("zstd"), None) == ""
+    assert "the mean is" in cases["zstd_mean"].compare(data, data.store_mean("zstd") * 1.001, None)
+    assert cases["zarr_map"].compare(data, (2 * right + 1).tolist(), None) == ""
+    assert "element" in cases["zarr_map"].compare(data, right.tolist(), None)
+    assert "the sum is" in cases["open_million"].compare(data, 1.0, None)
 
 
 def test_files_made_for_a_case_go_with_it(tmp_path: Path) -> None:

@@ -29,6 +29,13 @@ def run(page: str, folder: Path) -> tuple[list[str], subprocess.CompletedProcess
         ("daily.md", {"frames.npy", "log.npy"}),
         ("expressions.md", {"x.npy", "z.npy"}),
         ("fusion.md", set()),
+        (
+            "formats.md",
+            {
+                *("run.h5", "t2m.zarr", "cube.zarr", "double.zarr", "small.zarr"),
+                *("day1.npy", "day2.npy", "day10.npy"),
+            },
+        ),
     ],
 )
 def test_the_examples_of_a_page(page, left, tmp_path):

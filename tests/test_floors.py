@@ -43,6 +43,7 @@ FLOORS = (
         "core",
         "methods",
         "opening",
+        "wrapping",
         "creating",
         "decoding",
         "mapping",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ..errors import BudgetError
 from ..pages.residency import FOLIO
 from ..storage.filesystems import file_system
 from ..units import format_bytes, format_seconds
+from .folders import files_words, folder_of
 from .output import emit, for_each, progress
 from .places import mappers
 from .words import array_options, cut, json_option, new_command, open_array, raw_options, region
@@ -37,7 +38,7 @@ _REGION = "a part of the array: an index or a range for each axis, such as 0:100
 _AT_AN_EDGE = (
     "the cache holds files in pieces of up to 2 MiB, and what reaches out of the part stays"
 )
-_IN_USE = "in use, perhaps by a process that this user may not look at"
+IN_USE = "in use, perhaps by a process that this user may not look at"
 
 Ranges = list[tuple[int, int]]
 
@@ -56,9 +57,10 @@ def add_evict(commands: Any) -> argparse.ArgumentParser:
             "oocarray evict scene.npy",
             "oocarray evict *.npy --json",
             "oocarray evict scene.npy --region 0:1000",
+            "oocarray evict era5.zarr",
         ),
     )
-    command.add_argument("file", nargs="+", metavar="FILE", help="files to take out")
+    command.add_argument("file", nargs="+", metavar="FILE", help="files, or folders of Zarr")
     command.add_argument("--region", type=region, metavar="REGION", help=_REGION)
     array_options(command)
     json_option(command)
@@ -78,10 +80,11 @@ def add_warm(commands: Any) -> argparse.ArgumentParser:
         examples=(
             "oocarray warm scene.npy",
             "oocarray warm scene.npy --region 0:1000,5:7",
+            "oocarray warm era5.zarr --dataset t2m",
             "oocarray warm counts.raw --shape -1,512 --dtype u2 --region :1000",
         ),
     )
-    command.add_argument("file", metavar="FILE", help="file to read")
+    command.add_argument("file", metavar="FILE", help="file or folder of Zarr to read")
     command.add_argument("--region", type=region, metavar="REGION", help=_REGION)
     command.add_argument(
         "--force", action="store_true", help="read it even if it does not fit into memory"
@@ -94,12 +97,22 @@ def add_warm(commands: Any) -> argparse.ArgumentParser:
 def ranges_of(arguments: argparse.Namespace, path: str, size: int) -> Ranges:
     """Byte ranges that the options name: the whole file, or a region of its array."""
     from ..pages.pagecache import page_runs
+    from ..storage.layout import Strided
 
-    if arguments.region is None and arguments.shape is None:
+    if _whole(arguments):
         return [(0, size)] if size else []
     layout = open_array(arguments, path).layout
-    assert layout is not None
+    if not isinstance(layout, Strided):
+        raise ValueError(
+            f"{path}: a part can be named of arrays that lie in one run in their file; this one "
+            "lies in chunks: leave out --region and --dataset"
+        )
     return page_runs(layout.runs(cut(arguments.region, layout.shape), gap=0), size)
+
+
+def _whole(arguments: argparse.Namespace) -> bool:
+    """Whether the whole file is meant."""
+    return arguments.region is None and arguments.shape is None and arguments.dataset is None
 
 
 # ---- evict ---------------------------------------------------------------------------------
@@ -124,6 +137,10 @@ def evict(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
     from ..pages.pagecache import count_pages, total
     from ..storage.files import open_regular
 
+    if folder := folder_of(arguments, path):
+        from .foldercache import evict_folder
+
+        return evict_folder(path, folder)
     fd = open_regular(path)
     try:
         ranges = ranges_of(arguments, path, os.fstat(fd).st_size)
@@ -134,8 +151,7 @@ def evict(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
         after = total(count_pages(fd, ranges))
         why = _why(fd, path, after) if after.cached else []
         if after.cached and not why:
-            part = arguments.region is not None or arguments.shape is not None
-            why = [_AT_AN_EDGE if part else _IN_USE]
+            why = [IN_USE if _whole(arguments) else _AT_AN_EDGE]
     finally:
         os.close(fd)
     return {
@@ -150,14 +166,18 @@ def evict(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
 
 def _why(fd: int, path: str, after: Counts) -> list[str]:
     """What keeps pages in the cache, as far as it can be seen."""
+    return reasons(path, after, lambda: mappers(os.fstat(fd).st_ino, path))
+
+
+def reasons(path: str, after: Counts, holders: Callable[[], list[tuple[int, str]]]) -> list[str]:
+    """Say what keeps pages in the cache; `holders` tells who has them mapped."""
     place = file_system(path)
     if place is not None and place.kind in _IN_MEMORY:
         return [f"{place.kind} keeps its files in memory"]
     found = []
-    holders = mappers(os.fstat(fd).st_ino, path)
-    if holders:
-        names = ", ".join(f"{pid} ({name})" for pid, name in holders[:5])
-        more = f" and {len(holders) - 5} more" if len(holders) > 5 else ""
+    if held := holders():
+        names = ", ".join(f"{pid} ({name})" for pid, name in held[:5])
+        more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         found.append(f"mapped by process {names}{more}")
     unwritten = (after.dirty or 0) + (after.writeback or 0)
     if unwritten:
@@ -175,7 +195,7 @@ def _show_evicted(on: Console, records: list[dict[str, Any]]) -> None:
             continue
         dirty = record["dirty_before"]
         of = f" ({format_bytes(dirty)} of it dirty)" if dirty else ""
-        line = f"{record['path']}: {format_bytes(before)} cached{of} before, "
+        line = f"{record['path']}{files_words(record)}: {format_bytes(before)} cached{of} before, "
         line += f"{format_bytes(after)} after"
         on.print(line + (f": {'; '.join(record['why'])}" if record["why"] else ""))
 
@@ -204,11 +224,15 @@ def warm(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..storage.files import open_regular
 
     path: str = arguments.file
+    if folder := folder_of(arguments, path):
+        from .foldercache import warm_folder
+
+        return warm_folder(path, folder, arguments.force)
     fd = open_regular(path)
     try:
         ranges = ranges_of(arguments, path, os.fstat(fd).st_size)
         wanted = sum(stop - start for start, stop in ranges)
-        _check_room(path, wanted, arguments.force)
+        check_room(path, wanted, arguments.force)
         before = total(count_pages(fd, ranges)).cached
         began = time.perf_counter()
         with progress(f"warm {os.path.basename(path)}", wanted) as advance:
@@ -218,7 +242,7 @@ def warm(arguments: argparse.Namespace) -> dict[str, Any]:
                         # The disk begins with it while those before it are waited for.
                         calls.will_need(fd, start, stop - start)
                 for start, stop in pieces:
-                    _bring_in(fd, start, stop)
+                    bring_in(fd, start, stop)
                     advance(stop - start)
         took = time.perf_counter() - began
         after = total(count_pages(fd, ranges)).cached
@@ -236,7 +260,7 @@ def warm(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check_room(path: str, wanted: int, force: bool) -> None:
+def check_room(path: str, wanted: int, force: bool) -> None:
     from ..runtime.limits import room
     from .output import complain
 
@@ -267,7 +291,7 @@ def batches(ranges: Ranges) -> Iterator[Ranges]:
         yield some
 
 
-def _bring_in(fd: int, start: int, stop: int) -> None:
+def bring_in(fd: int, start: int, stop: int) -> None:
     """Let the kernel cache a range: in its largest pieces and without a copy, if it is long."""
     from ..pages.mapping import read_pages
 
@@ -293,11 +317,11 @@ def _populated(fd: int, start: int, stop: int) -> bool:
 def _show_warmed(on: Console, record: dict[str, Any]) -> None:
     nbytes, took = format_bytes(record["bytes"]), format_seconds(record["seconds"])
     if record["cached_after"] is None:
-        on.print(f"{record['path']}: {nbytes} read in {took}")
+        on.print(f"{record['path']}{files_words(record)}: {nbytes} read in {took}")
         return
     on.print(
-        f"{record['path']}: {format_bytes(record['cached_after'])} of {nbytes} cached, "
-        f"{format_bytes(record['cached_before'])} were before; {_rate(record)}"
+        f"{record['path']}{files_words(record)}: {format_bytes(record['cached_after'])} of "
+        f"{nbytes} cached, {format_bytes(record['cached_before'])} were before; {_rate(record)}"
     )
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FormatError
 from ..meter import speed
 from ..units import format_bytes, format_seconds
-from .folders import stored_bytes
+from .folders import kind_of, stored_bytes
 from .kept import attributes_kept, codec, dims_kept
 from .output import emit
-from .runs import run_options, run_words
+from .runs import format_named, run_options, run_words
 from .words import (
     Usage,
     chunks,
@@ -86,8 +86,8 @@ def _zarr_options(command: argparse.ArgumentParser) -> None:
         "--chunks",
         type=chunks,
         metavar="CHUNKS",
-        help="what is stored together, such as 1000 or 100,-1 or '4 MiB' (default: about 16 MiB, "
-        "in whole chunks of the source)",
+        help="shape of what is stored together, such as 1000 or 100,-1 or '4 MiB' (default: "
+        "whole chunks of the source, about 16 MiB)",
     )
     option(
         "--shards",
@@ -112,7 +112,6 @@ def _shards(text: str) -> Any:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from ..creating import format_of
     from ..storage.patterns import is_pattern
 
     *sources, out = arguments.files
@@ -120,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if not sources:
         raise Usage("name the source and the output: SRC... DST")
     raw = raw_options(arguments)
-    kind = format_of(out, arguments.format)
+    kind = format_named(out, arguments.format)
     _check(arguments, kind)
     if os.path.lexists(out) and not arguments.overwrite:
         raise FileExistsError(f"{out}: file exists; give --overwrite to replace it")
@@ -214,9 +213,11 @@ def _emit_one(
 ) -> None:
     if isinstance(source, tuple):
         array, dims, attrs = source
+        what = f"{len(names)} files"
     else:
         array, dims, attrs = source, source.dims, dict(source.attrs)
-    record: dict[str, Any] = {"source": names if len(names) > 1 else names[0]}
+        what = kind_of(source)
+    record: dict[str, Any] = {"source": names if len(names) > 1 else names[0], "kind": what}
     record |= copied(arguments, array, dims, attrs, out, kind)
     if record["source_bytes"] is None and len(names) == 1 and not os.path.isdir(names[0]):
         record["source_bytes"] = _alone(names[0])
@@ -237,6 +238,7 @@ def copied(
     attrs: Mapping[str, Any],
     out: str,
     kind: str,
+    many: bool = False,
 ) -> dict[str, Any]:
     """Store an array as the options say; return what that was and what it took."""
     from ..storing import store
@@ -246,34 +248,39 @@ def copied(
     if kind == "zarr":
         kept, left = attributes_kept(attrs, array, arguments.decode)
         how = {"dims": dims_kept(dims), "attrs": kept}
-        for option, word in (("chunks", "chunks"), ("shards", "shards")):
-            if getattr(arguments, option) is not None:
-                how[word] = getattr(arguments, option)
+        for word in ("chunks", "shards"):
+            said = getattr(arguments, word)
+            # Of many arrays a shape is meant for those that have as many axes.
+            if said is not None and not (many and _of_others(said, array.ndim)):
+                how[word] = said
         if arguments.compress is not None:
             how["compressors"] = arguments.compress(array.dtype)
     elif dims or attrs:
         left = [*(["names of axes"] if dims else []), *(["attributes"] if attrs else [])]
+    before = stored_bytes(array.layout)  # the array may be replaced by what is made of it
     read, took = array.nbytes, time.perf_counter()
     words = run_words(arguments)
     options = {"overwrite": arguments.overwrite, "format": kind, **how, **words}
     made = store(array, out, **options)
     took = time.perf_counter() - took
-    facts = getattr(array, "_facts", None)
     return {
-        "kind": facts.kind if facts is not None else "raw",
         "decoded": bool(arguments.decode),
         "shape": list(made.shape),
-        "dtype": made.dtype.str,
+        "dtype": str(made.dtype),
         "dims": None if dims is None or kind != "zarr" else list(dims),
         "output": out,
         **_cut(made),
         "bytes": made.nbytes,
-        "source_bytes": stored_bytes(array.layout),
+        "source_bytes": before,
         "output_bytes": stored_bytes(made.layout),
         "not_kept": left,
         "seconds": took,
         "bytes_per_second": (read + made.nbytes) / took,
     }
+
+
+def _of_others(said: Any, ndim: int) -> bool:
+    return isinstance(said, tuple) and len(said) != ndim
 
 
 def _cut(made: Array) -> dict[str, Any]:
@@ -289,10 +296,8 @@ def _cut(made: Array) -> dict[str, Any]:
 
 
 def _summary(record: dict[str, Any]) -> str:
-    import numpy as np
-
     source = record["source"]
-    where = f"{len(source)} files" if isinstance(source, list) else source
+    where = f"{source[0]} to {source[-1]}" if isinstance(source, list) else source
     extents = " x ".join(map(str, record["shape"])) or "a scalar"
     before, after = record["source_bytes"], record["output_bytes"]
     sizes = format_bytes(record["bytes"]) + " of elements"
@@ -300,11 +305,13 @@ def _summary(record: dict[str, Any]) -> str:
         sizes = f"{format_bytes(before)} became {format_bytes(after)}"
     elif after is not None:
         sizes += f" in {format_bytes(after)}"
+    took = format_seconds(record["seconds"])
+    # Of less the time says how long a run takes to begin.
+    rate = f", {speed(record['bytes_per_second'])}" if record["bytes"] >= 1 << 20 else ""
     lines = [
-        f"{record['output']}: {extents} {np.dtype(record['dtype'])}",
+        f"{record['output']}: {extents} {record['dtype']}",
         f"  from   {where} ({record['kind']}{', decoded' if record['decoded'] else ''})",
-        f"  bytes  {sizes} in {format_seconds(record['seconds'])}, "
-        f"{speed(record['bytes_per_second'])}",
+        f"  bytes  {sizes} in {took}{rate}",
     ]
     if record["chunks"] is not None:
         shards = record["shards"]

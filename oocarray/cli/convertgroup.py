@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FormatError, OocarrayError
 from ..units import format_bytes, format_count, format_seconds
 from .convert import copied, opened
-from .groups import GroupDraft, plain_name
+from .folders import kind_of
+from .groups import GroupDraft, group_attributes, plain_name
 from .kept import in_json
 from .output import complain, sentence, table
 
@@ -46,9 +46,11 @@ def convert_group(
     try:
         for name, array in arrays.items():
             place = draft.place(name)
-            record = copied(arguments, array, array.dims, array.attrs, place, "zarr")
+            record = copied(arguments, array, array.dims, array.attrs, place, "zarr", many=True)
             # It is there no more when this is read.
-            records.append({"name": name, **record, "output": os.path.join(out, name)})
+            records.append(
+                {"name": name, "kind": kind_of(array), **record, "output": os.path.join(out, name)}
+            )
         attributes, left = _group_attributes(path, draft.groups)
         draft.publish(attributes, arguments.durability or "none")
     finally:
@@ -95,16 +97,17 @@ def _group_attributes(
     path: str, groups: Iterable[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """What a source says of itself and of the groups in it."""
-    from ..storage.finding import attributes
+    from ..storage.finding import attributes, sniff
 
+    if sniff(path) != "zarr":
+        said, left = in_json(attributes(path))
+        return {"": said}, [] if said else ["attributes of the file and its groups"]
     found: dict[str, dict[str, Any]] = {}
-    left: list[str] = []
+    left = []
     for name in groups:
-        # Of a group that only a name speaks of there is nothing to be read.
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            said, lost = in_json(attributes(os.path.join(path, name) if name else path))
-            found[name] = said
-            left += [f"{words} of group {name!r}" if name else words for words in lost]
+        said, lost = in_json(group_attributes(os.path.join(path, name)))
+        found[name] = said
+        left += [f"{words} of group {name!r}" if name else words for words in lost]
     return found, left
 
 
@@ -115,15 +118,13 @@ def _sum(sizes: Iterable[int | None]) -> int | None:
 
 def show_group(on: Console, record: dict[str, Any]) -> None:
     """Print what `convert_group` returned."""
-    import numpy as np
-
     arrays = record["arrays"]
     on.print(f"{record['output']}: a Zarr group of {format_count(len(arrays), 'array')}")
     rows = [
         (
             f"  {one['name']}",
             "x".join(map(str, one["shape"])) or "scalar",
-            str(np.dtype(one["dtype"])),
+            one["dtype"],
             "x".join(map(str, one["chunks"])) or "scalar",
             format_bytes(one["bytes"]),
             format_seconds(one["seconds"]),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NotRegularFileError
-from ..units import format_bytes, format_count
+from ..units import format_count
+from .words import open_array
 
 if TYPE_CHECKING:
+    from ..core import Array
     from ..pages.pagecache import Counts
     from ..storage.layout import Strided
     from ..storage.tiled import Tiled
@@ -23,7 +26,9 @@ __all__ = [
     "Folder",
     "count_folder",
     "counted",
+    "files_words",
     "folder_of",
+    "kind_of",
     "stored_bytes",
 ]
 
@@ -49,24 +54,46 @@ class Folder:
     def size(self) -> int:
         return sum(size for _, size in self.files)
 
-    def __str__(self) -> str:
-        """How many files, and how many bytes: "3 files, 4.2 MiB"."""
-        if self.cut:
-            return f"more than {len(self.files):,} files, more than {format_bytes(self.size)}"
-        return f"{format_count(len(self.files), 'file')}, {format_bytes(self.size)}"
 
-
-def folder_of(path: str) -> str | None:
-    """Return the folder of Zarr that a path leads to; None where it is a file or nothing of Zarr.
+def folder_of(arguments: argparse.Namespace, path: str) -> str | None:
+    """Return the folder of Zarr that is meant; None where a path is a file, or nothing of Zarr.
 
     Parameters
     ----------
+    arguments : argparse.Namespace
+        Of `words.array_options`, and maybe a region.
     path : str
         Such as ``"ds.zarr"``, or ``"ds.zarr/t2m"`` for an array in it.
+
+    Raises
+    ------
+    ValueError
+        A part of it is asked for.
+    FormatError, OSError
+        It has no such dataset.
     """
     from ..storage.zarrgroups import is_zarr
 
-    return path if is_zarr(path) else None
+    if arguments.shape is not None or not is_zarr(path):
+        return None
+    if getattr(arguments, "region", None) is not None:
+        raise ValueError(
+            f"{path}: --region names a part of a file, and this is a folder of many; leave it out"
+        )
+    if arguments.dataset is None:
+        return path
+    layout = open_array(arguments, path).layout
+    assert layout is not None
+    return os.path.dirname(layout.file.path)
+
+
+def files_words(record: Mapping[str, Any]) -> str:
+    """Say of how many files a record speaks, where it is a folder's."""
+    if "files" not in record:
+        return ""
+    first = "the first " if record["more_files"] else ""
+    more = ", and there are more" if record["more_files"] else ""
+    return f" ({first}{format_count(record['files'], 'file')}{more})"
 
 
 def count_folder(path: str, most: int = MOST_LISTED) -> Folder:
@@ -100,6 +127,11 @@ def _files(path: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield entry.path, entry.stat(follow_symlinks=False)
     for folder in below:
         yield from _files(folder)
+
+
+def kind_of(array: Array) -> str:
+    """What an array lies in, in words."""
+    return array._facts.kind if array._facts is not None else "raw"
 
 
 def stored_bytes(layout: Strided | Tiled | None) -> int | None:

@@ -15,7 +15,7 @@ from ..meter import speed
 from ..units import format_bytes, format_count, format_seconds
 from .functions import arguments_of, literal, load
 from .output import emit, sentence
-from .runs import run_options, run_words
+from .runs import format_named, run_options, run_words
 from .words import (
     Usage,
     at_least_zero,
@@ -100,7 +100,6 @@ def _raw_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from ..creating import format_of
     from ..mapping import map_blocks
 
     *paths, out = arguments.files
@@ -109,7 +108,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise Usage("name the input and the output: IN... OUT")
     dtype = _dtype(arguments.dtype)
     given, named = arguments_of(arguments.arg)
-    format_of(out, arguments.format)
+    kind = format_named(out, arguments.format)
     if os.path.lexists(out) and not (arguments.overwrite or arguments.explain):
         raise FileExistsError(f"{out}: file exists; give --overwrite to replace it")
     inputs = _inputs(arguments, paths)
@@ -120,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> None:
         try:
             made = map_blocks(function, *inputs, *given, dtype=dtype, **named)
             if arguments.explain:
-                plan = _explained(made, out, arguments.format, options)
+                plan = _explained(made, out, kind, options)
             else:
                 record = _store(arguments, made, inputs, out, options)
         except Exception as error:
@@ -218,10 +217,9 @@ def _summary(record: dict[str, Any]) -> str:
     )
 
 
-def _explained(made: Array, out: str, format: str | None, options: dict[str, Any]) -> str:
+def _explained(made: Array, out: str, kind: str, options: dict[str, Any]) -> str:
     """The plan with the output that would be made; no file is touched."""
     from ..config import merged
-    from ..creating import format_of
     from ..explain import explain
     from ..lazy.graph import Root
     from ..storage.filekey import FileKey
@@ -232,7 +230,7 @@ def _explained(made: Array, out: str, format: str | None, options: dict[str, Any
     where = os.path.abspath(out)
     device = os.stat(os.path.dirname(where)).st_dev
     header = b""
-    if format_of(out, format) == "npy":
+    if kind == "npy":
         header = build_header(made.shape, made.dtype, False)
     # Elements that are not compressed take as much in Zarr, in however many files.
     strides = dense_strides(made.shape, made.itemsize, "C")

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-__all__ = ["mappers"]
+__all__ = ["mappers", "mappers_below"]
 
 
 def mappers(inode: int, path: str) -> list[tuple[int, str]]:
@@ -21,6 +21,19 @@ def mappers(inode: int, path: str) -> list[tuple[int, str]]:
             len(words) == 6
             and words[4] == str(inode)
             and words[5].rstrip("\n").removesuffix(" (deleted)").endswith(ending)
+            for words in (line.split(None, 5) for line in maps)
+        )
+    ]
+
+
+def mappers_below(folder: str) -> list[tuple[int, str]]:
+    """Return number and name of each process that has a file below a folder mapped."""
+    start = os.path.realpath(folder) + os.sep
+    return [
+        (pid, name)
+        for pid, name, maps in _processes()
+        if any(
+            len(words) == 6 and words[5].startswith(start)
             for words in (line.split(None, 5) for line in maps)
         )
     ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DtypeError, FormatError
 from ..units import format_bytes, format_count
+from .folders import folder_of
 from .output import complain, console, emit
 from .words import Usage, array_options, json_option, new_command, open_array, raw_options, seconds
 
@@ -47,7 +48,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
         description="Draw which parts of a file are in the page cache, which are dirty or being "
         "written, and which were evicted because memory was needed. The picture is read like "
         "text, block after block, in the order of the file. Any file will do: one that is no "
-        "array is shown in blocks of 16 MiB. Asking changes nothing.",
+        "array is shown in blocks of 16 MiB; of a folder of Zarr there are numbers, no picture. "
+        "Asking changes nothing.",
         examples=(
             "oocarray residency scene.npy",
             "oocarray residency scene.npy --watch 1",
@@ -119,21 +121,29 @@ def blocks_of(arguments: argparse.Namespace) -> Blocks:
     from ..grid import Grid
     from ..storage.files import open_regular
     from ..storage.finding import sniff
+    from ..storage.layout import Strided
 
     path: str = arguments.file
     fd = open_regular(path)
     size = os.fstat(fd).st_size
     os.close(fd)
+    given = (arguments.shape, arguments.chunks, arguments.dataset)
+    told = any(word is not None for word in given)
     try:
-        if arguments.shape is not None or arguments.chunks is not None or sniff(path) == "npy":
+        if told or sniff(path) == "npy":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of bytes after the array
                 array = open_array(arguments)
-            grid = Grid(array.chunks)
+            layout, grid = array.layout, Grid(array.chunks)
+            if not isinstance(layout, Strided):
+                raise ValueError(
+                    f"{path}: its array lies in chunks, not in one run; leave out --chunks and "
+                    "--dataset to see the file as bytes"
+                )
             if array.size:
-                return Blocks(path, size, grid.size, array.layout, grid)
+                return Blocks(path, size, grid.size, layout, grid)
     except (FormatError, DtypeError) as error:
-        if arguments.shape is not None or arguments.chunks is not None:
+        if told:
             raise
         complain(f"{error}; it is shown as bytes", "warning")
     return Blocks(path, size, -(-size // _BYTES))
@@ -182,6 +192,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.watch and (arguments.json or arguments.png):
         given = "--json" if arguments.json else "--png"
         raise Usage(f"--watch shows pictures until Ctrl-C; it does not go with {given}")
+    if folder := folder_of(arguments, arguments.file):
+        _show_folder(arguments, folder)
+        return
     if arguments.png:
         from ..reporting import why_no_figures
 
@@ -201,6 +214,20 @@ def _run(arguments: argparse.Namespace) -> None:
         _record(blocks, arguments.png) if arguments.json else {},
         lambda on: _show(on, blocks, arguments.png),
     )
+
+
+def _show_folder(arguments: argparse.Namespace, folder: str) -> None:
+    """Numbers in place of a picture: in a folder no block comes after another."""
+    from .foldercache import residency_of, show_residency
+
+    for option in ("png", "watch", "chunks"):
+        if getattr(arguments, option) is not None:
+            raise ValueError(
+                f"{arguments.file}: --{option} is for the picture of one file, and this is a "
+                "folder of many; leave it out, or name one of its files"
+            )
+    record = residency_of(arguments.file, folder)
+    emit(arguments, record, lambda on: show_residency(on, record))
 
 
 def _show(on: Console, blocks: Blocks, png: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .words import count, size
 
-__all__ = ["run_options", "run_words"]
+__all__ = ["format_named", "run_options", "run_words"]
 
 _RUN = ("memory", "workers", "scheduler", "durability")
 
@@ -27,3 +27,21 @@ def run_words(arguments: argparse.Namespace, *more: str) -> dict[str, Any]:
     """What `run_options` read, and `more` of its kind, where it was given."""
     found = {name: getattr(arguments, name) for name in (*_RUN, *more)}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def format_named(out: str, format: str | None) -> str:
+    """Decide the format of an output by its ending, or by ``--format``.
+
+    Raises
+    ------
+    ValueError
+        Neither says it.
+    """
+    from ..creating import format_of
+
+    try:
+        return format_of(out, format)
+    except ValueError:
+        raise ValueError(
+            f"cannot tell a format from {out!r}: name it .npy or .zarr, or give --format"
+        ) from None

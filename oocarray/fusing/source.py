@@ -167,7 +167,11 @@ class _Writer:
                     operands.append("0")
             else:
                 source = step.dtypes[part].newbyteorder("=")
-                operands.append(self._cast(self._need(step.args[part]), source, loop[at]))
+                text = self._cast(self._need(step.args[part]), source, loop[at])
+                calculated = step.args[part] >= len(self.formula.inputs)
+                if calculated and "chosen(" in one.template and loop[at].kind == "f":
+                    text = f"made({text})"
+                operands.append(text)
         for name, value in one.needs:
             self.scope[name] = value
         operands = self._named(number, operands, one.template)
@@ -264,7 +268,7 @@ class _Writer:
         from .. import machine
 
         formula = self.formula
-        names = ("load", "store", "get", "put", "complaints", "clear_complaints")
+        names = ("load", "store", "get", "put", "complaints", "clear_complaints", "made")
         self.scope.update((name, getattr(machine, name)) for name in names)
         lines = ["def fused(table, n, status, _3, _4, _5, _6, _7):"]
         loads, given = [], len(formula.inputs)

@@ -196,9 +196,9 @@ def _function_spelled(function: Any, loop: Loop, kwargs: Mapping[str, Any]) -> A
         found = _ufunc_word(ufunc, loop, {}, "libm")
         return None if found is None else (found.template, dict(found.needs))
     if name == "oocarray.namespace.elementwise._Select":
-        return _selected(function.count, len(loop) - 1)
+        return _selected(function.count, len(loop) - 1, loop[-1])
     if name == "oocarray.masking._choose":
-        return "{1} if {0} else {2}", {}
+        return _selected(1, 3, loop[-1])
     if name == "oocarray.namespace.rounding._NanToNum":
         return _replaced(function.names, dtype)
     return None
@@ -207,7 +207,7 @@ def _function_spelled(function: Any, loop: Loop, kwargs: Mapping[str, Any]) -> A
 def _numpy_spelled(name: str, loop: Loop, kwargs: Mapping[str, Any]) -> Any:
     dtype = loop[0]
     if name == "where":
-        return "{1} if {0} else {2}", {}
+        return _selected(1, 3, loop[-1])
     if name == "real":
         return "{0}", {}
     if name == "round":
@@ -222,12 +222,19 @@ def _numpy_spelled(name: str, loop: Loop, kwargs: Mapping[str, Any]) -> Any:
     return None
 
 
-def _selected(conditions: int, count: int) -> Any:
+def _selected(conditions: int, count: int, dtype: np.dtype[Any]) -> Any:
     """The first choice whose condition holds; the last is for when none does."""
     text = f"{{{count - 1}}}"
     for k in reversed(range(conditions)):
-        text = f"({{{conditions + k}}} if {{{k}}} else {text})"
-    return text, {}
+        if dtype.kind == "f":
+            text = f"chosen({{{k}}}, {{{conditions + k}}}, {text})"
+        else:
+            text = f"({{{conditions + k}}} if {{{k}}} else {text})"
+    if dtype.kind != "f":
+        return text, {}
+    from ..machine import chosen
+
+    return text, {"chosen": chosen}
 
 
 def _replaced(names: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
