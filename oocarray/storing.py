@@ -19,11 +19,12 @@ from .lazy.node import postorder
 from .lazy.replacing import replaced_by, replaces
 from .opening import from_array
 from .plan import InMemory, Options
+from .storage.draft import Unpublished
 from .storage.layout import Strided
 from .storage.memmaps import layout_of
 from .storage.tiled import Tiled
 from .stored import seen
-from .targets import ZARR_WORDS, AnyDraft, new_target, refreshed
+from .targets import ZARR_WORDS, new_target, refreshed
 from .units import format_count
 
 __all__ = ["Store", "compute", "store"]
@@ -174,7 +175,7 @@ def _called(thing: Any) -> str:
 
 def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
     roots: list[Root] = []
-    drafts: list[AnyDraft] = []
+    drafts: list[Unpublished] = []
 
     def visit(value: Any) -> Any:
         """Replace what is to be computed by a function that gives its result afterwards."""
@@ -207,7 +208,7 @@ def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
 
 
 def _begin_store(
-    order: Store, roots: list[Root], drafts: list[AnyDraft], options: Options
+    order: Store, roots: list[Root], drafts: list[Unpublished], options: Options
 ) -> Callable[[], Any]:
     """Prepare the target of a store; return what opens it afterwards."""
     array, target = order.array, order.target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from .core import Array
@@ -15,7 +15,7 @@ from .lazy.expr import Node, StoredNode
 from .lazy.graph import flexible
 from .lazy.regrid import regrid
 from .storage.create import draft_npy, draft_raw
-from .storage.draft import Draft
+from .storage.draft import Unpublished
 from .storage.filekey import FileKey
 from .storage.files import PathLike
 from .storage.layout import Strided
@@ -23,9 +23,7 @@ from .storage.pieces import Table
 from .storage.tiled import Tiled, tiled
 from .storage.zarrdraft import ZarrDraft
 
-__all__ = ["ZARR_WORDS", "AnyDraft", "Target", "new_target", "refreshed"]
-
-AnyDraft = Draft | ZarrDraft
+__all__ = ["ZARR_WORDS", "Target", "new_target", "refreshed"]
 
 ZARR_WORDS = ("chunks", "shards", "compressors", "dims", "attrs")
 """What may be said of a new Zarr array, and of no other."""
@@ -35,14 +33,31 @@ ZARR_WORDS = ("chunks", "shards", "compressors", "dims", "attrs")
 class Target:
     """A new file, and what goes into it."""
 
-    draft: AnyDraft
+    draft: Unpublished
     node: Node
     """The value, in blocks that suit the file."""
     place: Strided | Tiled
     opened: Callable[[], Array]
     """Opens it, once it is published."""
-    aside: list[tempfile.TemporaryDirectory[str]] = field(default_factory=list)
-    """What must be there until it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """An array that is made of a file which must be there until it is written."""
+
+    draft: ZarrDraft
+    folder: tempfile.TemporaryDirectory[str]
+
+    @property
+    def path(self) -> str:
+        return self.draft.path
+
+    def publish(self, durability: str = "none") -> FileKey:
+        return self.draft.publish(durability)
+
+    def discard(self) -> None:
+        self.draft.discard()
+        self.folder.cleanup()
 
 
 def new_target(
@@ -100,18 +115,18 @@ def _new_zarr(array: Array, path: PathLike, overwrite: bool, how: Mapping[str, A
         from .storage.zarr import zarr_table
 
         place = tiled(zarr_table(draft.array))
-        aside: list[tempfile.TemporaryDirectory[str]] = []
+        made: Unpublished = draft
         if not place.has_whole_pieces(node.chunks):
             if flexible(node):
                 node = regrid(node, place.blocks())
             elif place.table.encoded:
                 node, folder = _laid_aside(array, path)
                 node = regrid(node, place.blocks())
-                aside.append(folder)
+                made = _Aside(draft, folder)
     except BaseException:
         draft.discard()
         raise
-    return Target(draft, node, place, lambda: _opened(path), aside)
+    return Target(made, node, place, lambda: _opened(path))
 
 
 def _laid_aside(array: Array, path: PathLike) -> tuple[Node, tempfile.TemporaryDirectory[str]]:

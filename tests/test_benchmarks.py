@@ -129,6 +129,7 @@ def test_fused_expressions_run_beside_who_is_installed(tmp_path: Path) -> None:
         assert rounds[case, rival]["bytes"] == size * MIB
 
 
+@pytest.mark.long
 def test_formats_run_beside_who_is_installed(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "result.jsonl"
     only = "zarr_mean,zarr_map,zarr_shards_map,zstd_mean-cached,open_million"

@@ -196,7 +196,7 @@ def test_map_explains_and_does_nothing(run, script, tmp_path):
         ("work.py:scaled x.npy y.dat", 1, "cannot tell a format from 'y.dat'"),
         ("work.py:scaled x.npy x.npy", 1, "x.npy: file exists; give --overwrite to replace it"),
         ("work.py:scaled x.npy y.npy --dtype q9", 2, "NumPy knows no dtype 'q9'"),
-        ("work.py:scaled x.npy y.npy --in-shape 3 --in-dtype i8", 2, "all of these are .npy files"),
+        ("work.py:scaled x.npy y.npy --in-shape 3 --in-dtype i8", 2, "these say what they are"),
         ("work.py:scaled raw.bin y.npy --in-shape 3", 2, "--in-dtype is missing"),
         ("work.py:scaled x.npy y.npy --arg plus=1 --arg plus=2", 2, "plus is given twice"),
         ("work.py:scaled x.npy y.npy --workers 0", 2, "'0' is not above 0"),
@@ -784,7 +784,7 @@ def test_tunings_are_in_the_users_cache_folder(tmp_path):
     assert os.listdir(tmp_path) == [], "a look makes no folder"
 
 
-@pytest.mark.parametrize("command", ["map", "stat", "tune"])
+@pytest.mark.parametrize("command", ["convert", "info", "map", "stat", "tune"])
 def test_help_is_quick_to_load(command):
     heavy = "{'numba', 'llvmlite', 'dask', 'zarr', 'matplotlib', 'oocarray.core'}"
     code = (

@@ -359,11 +359,17 @@ def test_refused_histograms():
 # The same bits, always
 
 RUNS = [
-    *({"memory": memory, "scheduler": "serial"} for memory in ("40 MiB", "64 MiB", "1 GiB")),
-    *({"memory": "1 GiB", "scheduler": "threads", "workers": n} for n in (1, 3, 8)),
-    *({"memory": "40 MiB", "scheduler": "threads", "workers": n} for n in (2, 7)),
-    *({"memory": "1 GiB", "scheduler": "processes", "workers": n} for n in (1, 8)),
-    *({"memory": memory, "scheduler": "processes", "workers": 2} for memory in ("40 MiB", "1 GiB")),
+    *({"memory": memory, "scheduler": "serial"} for memory in ("40 MiB", "1 GiB")),
+    *({"memory": "1 GiB", "scheduler": "threads", "workers": n} for n in (1, 8)),
+    {"memory": "40 MiB", "scheduler": "threads", "workers": 7},
+    {"memory": "1 GiB", "scheduler": "processes", "workers": 8},
+    {"memory": "40 MiB", "scheduler": "processes", "workers": 2},
+]
+MORE_RUNS = [
+    {"memory": "64 MiB", "scheduler": "serial"},
+    {"memory": "1 GiB", "scheduler": "threads", "workers": 3},
+    {"memory": "40 MiB", "scheduler": "threads", "workers": 2},
+    *({"memory": "1 GiB", "scheduler": "processes", "workers": n} for n in (1, 2)),
 ]
 
 
@@ -404,7 +410,11 @@ def many(a):
     ]
 
 
-@pytest.mark.parametrize("options", RUNS, ids=lambda o: "-".join(map(str, o.values())))
+@pytest.mark.parametrize(
+    "options",
+    [*RUNS, *(pytest.param(run, marks=pytest.mark.long) for run in MORE_RUNS)],
+    ids=lambda o: "-".join(map(str, o.values())),
+)
 def test_the_same_bits_however_it_is_run(options, large, judged, monkeypatch):
     policies = set()
     choose = oo.pages.residency.choose_residency

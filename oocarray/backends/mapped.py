@@ -24,9 +24,8 @@ from ..runtime.outside import outside
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.scheduler import Limits, run_plan
-from ..storage.draft import Draft
+from ..storage.draft import Draft, Unpublished
 from ..storage.layout import Strided
-from ..storage.zarrdraft import ZarrDraft
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
 from .measured import Measuring
@@ -78,7 +77,7 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
 
 @ends_by_sigterm
 def evaluate(
-    roots: Sequence[Root], options: Options, drafts: Sequence[Draft | ZarrDraft] = ()
+    roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished] = ()
 ) -> list[Array]:
     """Make all roots; return the results of those without a target.
 
@@ -86,7 +85,7 @@ def evaluate(
     ----------
     roots : sequence of Root
     options : Options
-    drafts : sequence of Draft or ZarrDraft
+    drafts : sequence of Unpublished
         New files that are targets: published when all is done, discarded otherwise.
     """
     watch, began = watched.get(), time.perf_counter()

@@ -12,7 +12,7 @@ from ..errors import FormatError, OocarrayError
 from ..units import format_bytes, format_count, format_seconds
 from .convert import copied, opened
 from .folders import kind_of
-from .groups import GroupDraft, group_attributes, plain_name
+from .groups import GroupDraft, plain_name
 from .kept import in_json
 from .output import complain, sentence, table
 
@@ -98,6 +98,7 @@ def _group_attributes(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """What a source says of itself and of the groups in it."""
     from ..storage.finding import attributes, sniff
+    from ..storage.zarrgroups import group_attributes
 
     if sniff(path) != "zarr":
         said, left = in_json(attributes(path))

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import FormatError, NotRegularFileError
 
-__all__ = ["GroupDraft", "group_attributes", "plain_name"]
+__all__ = ["GroupDraft", "plain_name"]
 
 _KEPT = 50
 """Characters of the target's name: 255 bytes must also hold the random part."""
@@ -133,25 +133,6 @@ class GroupDraft:
                 f"{self.path} is nothing of Zarr and is not overwritten; choose another name"
             )
         return True
-
-
-def group_attributes(folder: str) -> Mapping[str, Any]:
-    """Return what a group of Zarr says of itself; nothing where only a name speaks of it.
-
-    Raises
-    ------
-    FormatError, OSError
-        Its metadata cannot be read.
-    """
-    from ..storage.zarrjson import object_at, parse_json, read_document
-    from ..storage.zarrmeta import read_attributes
-
-    try:
-        file, document = read_document(os.path.join(folder, "zarr.json"))
-    except FileNotFoundError:
-        return read_attributes(folder)
-    found = object_at(parse_json(document, file.path), file.path)
-    return object_at(found.get("attributes", {}), f"{file.path}: attributes")
 
 
 def plain_name(name: str) -> str:

@@ -247,11 +247,9 @@ def _names(path: str, kind: str) -> list[str]:
 
 def _group(path: str, names: list[str]) -> dict[str, Any]:
     from ..storage.finding import attributes
-    from .groups import group_attributes
 
-    said = group_attributes(path) if os.path.isdir(path) else attributes(path)
     return {
-        "attributes": dict(said),
+        "attributes": dict(attributes(path)),
         "arrays": [_entry(path, name) for name in names[:_MOST_ARRAYS]],
         "more_arrays": max(len(names) - _MOST_ARRAYS, 0),
     }

@@ -13,13 +13,14 @@ import os
 import secrets
 import stat
 from types import TracebackType
+from typing import Protocol
 
 from oocarray.errors import NotRegularFileError
 from oocarray.storage.layout import FileKey
 from oocarray.storage.room import reserve
 from oocarray.units import format_bytes
 
-__all__ = ["DURABILITIES", "Draft"]
+__all__ = ["DURABILITIES", "Draft", "Unpublished"]
 
 DURABILITIES = ("none", "process", "machine")
 
@@ -29,6 +30,20 @@ _NO_TMPFILE = (
 )
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NAME_KEPT = 50  # characters of the target's name: 255 bytes must also hold the random part
+
+
+class Unpublished(Protocol):
+    """Whatever is built beside its target, and shown there when it is complete."""
+
+    @property
+    def path(self) -> str:
+        """The target."""
+
+    def publish(self, durability: str = "none") -> FileKey:
+        """Show it under its name."""
+
+    def discard(self) -> None:
+        """Leave nothing of it, unless it was published.  Harmless twice."""
 
 
 class Draft:

@@ -120,6 +120,6 @@ def attributes(path: PathLike) -> Mapping[str, Any]:
     """Return what a group says of itself; nothing, where its format has no place for that."""
     if sniff(path) != "zarr":
         return {}
-    from oocarray.storage.zarrmeta import read_attributes
+    from oocarray.storage.zarrgroups import group_attributes
 
-    return read_attributes(os.fspath(path))
+    return group_attributes(path)

@@ -23,7 +23,14 @@ from oocarray.storage.zarrmeta import (
 from oocarray.storage.zarrmeta2 import shape_dims2
 from oocarray.storage.zarrtypes import dtype_name, parse_dtype2
 
-__all__ = ["ZarrSummary", "is_zarr", "list_arrays", "open_zarr", "split_path"]
+__all__ = [
+    "ZarrSummary",
+    "group_attributes",
+    "is_zarr",
+    "list_arrays",
+    "open_zarr",
+    "split_path",
+]
 
 _NAMES = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _GROUP_FIELDS = ("zarr_format", "node_type", "attributes", "consolidated_metadata")
@@ -238,6 +245,21 @@ def _check_name(name: str, what: str) -> str:
             f"{what}: {short(name)} is no name of a dataset, which is like 'a' or 'a/b'"
         )
     return name
+
+
+def group_attributes(path: PathLike) -> dict[str, Any]:
+    """Return what a group says of itself.
+
+    Raises
+    ------
+    FormatError, OSError
+    """
+    root, inside = split_path(path)
+    folder = os.path.join(root, *inside.split("/")) if inside else root
+    found = _node(folder)
+    if found is None or found[0] == 2:
+        return read_attributes(folder)
+    return object_at(found[2].get("attributes", {}), folder)
 
 
 def open_zarr(path: PathLike, dataset: str | None = None) -> Opened:
