@@ -28,6 +28,7 @@ from .operations.shaping import BroadcastTo, Reshape
 from .plan import Options
 from .runtime.limits import memory_of
 from .storage.layout import Strided
+from .storage.naming import path_of
 from .storage.tiled import Tiled
 from .stored import seen
 
@@ -90,7 +91,7 @@ def assign(array: Array, key: Any, value: Any) -> None:
 def _assign_stored(array: Array, node: StoredNode, key: Any, value: Any) -> None:
     if not array.writable:
         raise PermissionError(
-            13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
+            13, 'the array is open for reading; open it with mode="r+"', path_of(node.source)
         )
     from .indexing import is_basic, is_mask, points
 
@@ -182,7 +183,7 @@ def _detour(node: Node, target: Strided | Tiled, options: Options) -> None:
         (result,) = mapped.evaluate([Root(node)], options)
         mapped.evaluate([Root(MemoryNode(np.asarray(result)), target)], options)
         return
-    folder = os.path.dirname(target.file.path)
+    folder = os.path.dirname(path_of(target))
     with tempfile.TemporaryDirectory(prefix=".oocarray-", dir=folder) as aside:
         made = Array(node).store(os.path.join(aside, "scratch.npy"))
         mapped.evaluate([Root(made.node, target)], options)

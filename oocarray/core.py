@@ -138,7 +138,7 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A stored array travels as its address.
-        return Array, (self.node, self._mode)
+        return Array, (self.node, self._mode, self._facts)
 
     # ---- computing ------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import replace
 
 import numpy as np
 
 from .core import Array
 from .namespace.elementwise import where
-from .storage.conventions import decoding_of
+from .storage.conventions import PACKING, decoding_of
 from .storage.opened import Opened
 
 __all__ = ["decoded"]
@@ -35,4 +36,6 @@ def decoded(array: Array, opened: Opened) -> Array:
     if found.missing:
         marks = [bits == found.bits.type(value) for value in found.missing]
         made = where(functools.reduce(operator.or_, marks), found.dtype.type(np.nan), made)
-    return Array(made.node, "r", opened)
+    # What is stored of it means what it is: it is not to be decoded again.
+    left = {name: value for name, value in opened.attrs.items() if name not in PACKING}
+    return Array(made.node, "r", replace(opened, attrs=left))

@@ -165,7 +165,7 @@ def _array(opened: Opened, mode: str, chunks: Any, decode: bool) -> Array:
     if mode == "a" and not isinstance(place, Strided):
         raise PermissionError(13, f"rows can be appended to an .npy file, not to {opened.kind}")
     source = place if isinstance(place, Strided) else tiled(place)
-    node = regrid(StoredNode(source), chunks)
+    node = regrid(StoredNode(source), chunks, 4)
     array = Array(node, mode, opened)
     if mode == "a":
         array._check_growable()

@@ -288,7 +288,7 @@ class Stored(Described):
         TypeError
             A function makes it block by block: its blocks are what that makes.
         """
-        return type(self)(regrid(self.node, chunks), self._mode)  # type: ignore[return-value]
+        return type(self)(regrid(self.node, chunks), self._mode, self._facts)  # type: ignore[return-value]
 
 
 def _scaled(chunks: Chunks | None, before: int, after: int) -> Chunks | None:

@@ -17,6 +17,7 @@ from .lazy.graph import Root
 from .mapping import MapBlocks, name_of
 from .opening import from_array
 from .plan import Options
+from .storage.naming import path_of
 
 __all__ = ["update_blocks"]
 
@@ -72,7 +73,7 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
         raise TypeError(f"update_blocks changes an array in a file; {array._where()} is not stored")
     if not array.writable:
         raise PermissionError(
-            13, 'the array is open for reading; open it with mode="r+"', node.source.file.path
+            13, 'the array is open for reading; open it with mode="r+"', path_of(node.source)
         )
     if options.durability != "none":
         raise NotImplementedError(

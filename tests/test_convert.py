@@ -100,6 +100,7 @@ OUTPUTS = {
     "cut": ["d.zarr", "--chunks", "4,3,7"],
     "files": ["d.zarr", "--chunks", "5,-1,2", "--shards", "none"],
     "shards": ["d.zarr", "--chunks", "5,2,3", "--shards", "10,4,6"],
+    "plain": ["d.zarr", "--chunks", "5,2,3", "--shards", "5,2,9", "--compress", "none"],
     "zstd": ["d.zarr", "--chunks", "20,1,9", "--compress", "zstd:7"],
     "blosc": ["d.zarr", "--chunks", "2KiB", "--compress", "blosc:3"],
 }
@@ -210,11 +211,15 @@ def test_files_are_joined(convert, tmp_path, kind, words):
         assert list(made.metadata.dimension_names) == names
 
 
-def test_the_output_of_a_pattern_is_not_its_input(convert, tmp_path):
+def test_the_output_of_a_pattern_is_not_its_input(run, convert, tmp_path):
     np.save(tmp_path / "day1.npy", np.arange(3))
     for _ in range(2):
         assert convert("day*.npy", "day.npy", "--overwrite")["source"] == "day1.npy"
         assert np.load("day.npy").size == 3
+    os.remove("day1.npy")
+    code, _, errors = run("convert", "d*.npy", "day.npy", "--overwrite", *FAST)
+    assert code == 1
+    assert "no file but the output matches the pattern" in one_line(errors)
 
 
 def test_numbers_packed_in_different_ways_are_not_joined(run, convert, tmp_path):

@@ -152,7 +152,9 @@ def test_several_threads_at_once(tmp_path: Path) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-@pytest.mark.parametrize("scheduler", ["processes", "threads"])
+@pytest.mark.parametrize(
+    "scheduler", ["processes", pytest.param("threads", marks=pytest.mark.long)]
+)
 def test_a_task_of_dask(tmp_path: Path, scheduler: str) -> None:
     out, err = run(
         tmp_path,
@@ -337,7 +339,10 @@ def test_where_nothing_can_be_executed_threads_do_the_work(tmp_path: Path) -> No
 
 
 @needs_filters
-@pytest.mark.parametrize("code", [NOTSUP, errno.ENOLCK, NOSYS])
+@pytest.mark.parametrize(
+    "code",
+    [NOTSUP, *(pytest.param(code, marks=pytest.mark.long) for code in (errno.ENOLCK, NOSYS))],
+)
 def test_files_that_cannot_be_locked_are_not_updated_without_leave(
     tmp_path: Path, code: int
 ) -> None:

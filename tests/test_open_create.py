@@ -77,7 +77,7 @@ def test_what_cannot_be_opened(npy: Make, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="order= is for raw arrays"):
         oo.open(path, order="F")
     (tmp_path / "x.dat").write_bytes(b"something else")
-    with pytest.raises(oo.FormatError, match=r"x.dat is not an .npy file; .* give shape= and"):
+    with pytest.raises(oo.FormatError, match=r"x.dat is in no format known here .* give shape= and"):
         oo.open(tmp_path / "x.dat")
     with pytest.raises(FileNotFoundError):
         oo.open(tmp_path / "none.npy")
@@ -173,7 +173,7 @@ def test_create(tmp_path: Path) -> None:
     assert oo.create(tmp_path / "y.npy", 3, overwrite=True).compute().tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="cannot tell a format"):
         oo.create(tmp_path / "z.dat", 3)
-    with pytest.raises(ValueError, match="format='hdf' is neither"):
+    with pytest.raises(ValueError, match="format='hdf' is none of"):
         oo.create(tmp_path / "z.dat", 3, format="hdf")
     assert {path.name for path in tmp_path.iterdir()} == {"x.npy", "y.npy", "f.npy", "x.dat"}
 

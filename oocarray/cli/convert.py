@@ -6,6 +6,7 @@ What is read is what `oocarray.open` opens, what is written is what `store` make
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError
 from ..meter import speed
-from ..units import format_bytes, format_seconds
+from ..units import format_bytes, format_count, format_seconds
 from .folders import kind_of, stored_bytes
 from .kept import attributes_kept, codec, dims_kept
 from .output import emit
@@ -145,7 +146,8 @@ def _check(arguments: argparse.Namespace, kind: str) -> None:
     for name in _ZARR:
         if kind != "zarr" and getattr(arguments, name) is not None:
             raise Usage(f"--{name} is for Zarr; name the output x.zarr")
-    if arguments.compress is not None and arguments.shards not in (None, False, "auto"):
+    compressed = arguments.compress is not None and arguments.compress("f4") is not None
+    if compressed and arguments.shards not in (None, False, "auto"):
         raise Usage("--shards of compressed chunks cannot be written; leave out one of both")
 
 
@@ -156,7 +158,10 @@ def _named(source: str, out: str) -> list[str]:
     found = named_files(source)
     if not is_pattern(source):
         return found
-    return [name for name in found if os.path.realpath(name) != os.path.realpath(out)]
+    others = [name for name in found if os.path.realpath(name) != os.path.realpath(out)]
+    if not others:
+        raise FileNotFoundError(errno.ENOENT, "no file but the output matches the pattern", source)
+    return others
 
 
 def _many(path: str) -> list[str]:
@@ -213,7 +218,7 @@ def _emit_one(
 ) -> None:
     if isinstance(source, tuple):
         array, dims, attrs = source
-        what = f"{len(names)} files"
+        what = format_count(len(names), "file")
     else:
         array, dims, attrs = source, source.dims, dict(source.attrs)
         what = kind_of(source)

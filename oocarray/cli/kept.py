@@ -90,16 +90,11 @@ def attributes_kept(
     list of str
         ``"attribute x"`` for each that JSON cannot say.
     """
-    from ..storage.conventions import decoding_of
-
     found = dict(attrs)
     if decoded and any(name in found for name in _PACKING):
         found = {name: value for name, value in found.items() if name not in _PACKING}
     elif array.dtype.kind == "f":
-        decoding = decoding_of(attrs, array.dtype)
         value = found.get("_FillValue")
-        if decoding is not None and isinstance(value, (int, float)):
-            value = float(array.dtype.type(value))  # as it is stored: 1e20 is no float32
         if isinstance(value, (int, float)):
             found["_FillValue"] = base64.b64encode(struct.pack("<d", value)).decode("ascii")
     return in_json(found)

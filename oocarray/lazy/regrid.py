@@ -10,6 +10,7 @@ from ..amplification import read_amplification
 from ..chunking import LEAF_BYTES, normalize_chunks, suggest_chunks
 from ..errors import GridWarning
 from ..grid import Grid
+from ..storage.tiled import Tiled
 from .expr import MemoryNode, Node, OpNode, ReduceNode, StoredNode
 from .graph import flexible
 
@@ -61,6 +62,8 @@ def regrid(node: Node, chunks: Any, stacklevel: int = 3) -> Node:
 
 def _warn_of_pages(node: StoredNode, stacklevel: int) -> None:
     source = node.source
+    if isinstance(source, Tiled):
+        return  # pieces that blocks cut are read in part, or once more: `explain` tells
     order: Any = source.order
     factor = read_amplification(Grid(node.chunks), source.itemsize, order)
     key = source.file.path, source.shape, node.chunks

@@ -18,7 +18,10 @@ import numpy as np
 
 from oocarray.errors import FormatError
 
-__all__ = ["Decoding", "decoding_of"]
+__all__ = ["PACKING", "Decoding", "decoding_of"]
+
+PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
+"""Attributes that say how numbers are packed."""
 
 
 @dataclass(frozen=True, slots=True)
