@@ -64,7 +64,7 @@ def create(
     dims : sequence of str, optional
         Of a Zarr array: names of the axes.
     attrs : mapping, optional
-        Of a Zarr array: what can be written as JSON.
+        Of a Zarr array: what can be written as JSON; NaN and infinities become text.
 
     Returns
     -------
@@ -119,7 +119,8 @@ def create(
 def format_of(path: PathLike, format: str | None) -> str:
     """Decide the format of a new file."""
     if format is None:
-        ending = os.path.splitext(os.fspath(path))[1].lower()
+        # A shell completes the name of a folder with a slash.
+        ending = os.path.splitext(os.fspath(path).rstrip("/"))[1].lower()
         if ending not in (".npy", ".zarr"):
             raise ValueError(
                 f"cannot tell a format from {os.fspath(path)!r}: name it .npy or .zarr, or give "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .core import Array
+from .errors import FormatError
 from .lazy.expr import MemoryNode, StoredNode
 from .lazy.regrid import regrid
 from .storage.files import PathLike, open_raw
@@ -17,6 +19,7 @@ from .storage.memmaps import layout_of
 from .storage.opened import Opened
 from .storage.tiled import tiled
 from .stored import MODES
+from .units import format_count
 
 __all__ = ["Group", "from_array", "open", "open_group"]
 
@@ -44,7 +47,8 @@ def open(
     path : path-like, or a sequence of path-likes
         ``.npy``, Zarr, HDF5, NetCDF, TIFF, FITS, safetensors, told by content; any file when
         `shape` and `dtype` say what is in it. Several files, or a pattern (``"day*.npy"``), are
-        joined to one array that can be read.
+        joined to one array that can be read, with the names of axes and the attributes of the
+        first.
     mode : {"r", "r+", "a"}
         Whether the array may be changed in place; with "a" rows can be appended to it as well,
         which takes an ``.npy`` file in C order.
@@ -118,7 +122,7 @@ def open(
         return find(path, dataset, _for_files(mode))
 
     if _several(path):
-        opened = _joined(path, mode, one, axis, stack)
+        opened = _joined(path, mode, one, axis, stack, decode)
     elif axis is not None or stack:
         raise TypeError(
             "axis= and stack= are for several files: give a list of paths, or a pattern"
@@ -141,23 +145,41 @@ def _several(path: Paths) -> bool:
     return any(sign in name for sign in "*?[") and not os.path.exists(name)
 
 
-def _joined(path: Paths, mode: str, one: Any, axis: int | None, stack: bool) -> Opened:
+def _joined(
+    path: Paths, mode: str, one: Any, axis: int | None, stack: bool, decode: bool
+) -> Opened:
     if mode != "r":
         raise PermissionError(
             13, f"several files as one array are for reading, not mode={mode!r}; open each alone"
         )
+    from .storage.conventions import Agreement
     from .storage.stacking import open_stack
 
+    said = Agreement()
+    axes = 0
+
     def layout(name: PathLike) -> Strided:
-        place = one(name).place
+        nonlocal axes
+        found = one(name)
+        place = found.place
         if not isinstance(place, Strided):
             raise TypeError(
                 f"{os.fspath(name)} is itself in pieces; only arrays in one run are joined: open "
                 "each, and join them by oo.concatenate or oo.stack"
             )
+        said.add(os.fspath(name), found.dims, found.attrs)
+        axes = place.ndim
         return place
 
-    return open_stack(path, axis, stack, layout)
+    joined = open_stack(path, axis, stack, layout)
+    if decode and said.difference:
+        raise FormatError(
+            f"{said.difference}: their numbers do not mean the same; open each with decode=True, "
+            "and join them by oo.concatenate or oo.stack"
+        )
+    table: Any = joined.place
+    dims = said.joined_dims(table.axis, len(table.cuts) > axes)
+    return replace(joined, dims=dims, attrs=said.attrs)
 
 
 def _array(opened: Opened, mode: str, chunks: Any, decode: bool) -> Array:
@@ -209,7 +231,7 @@ class Group(Mapping[str, Array]):
         return attributes(self.path)
 
     def __repr__(self) -> str:
-        lines = [f"<oocarray.Group {self.path}: {len(self)} arrays>"]
+        lines = [f"<oocarray.Group {self.path}: {format_count(len(self), 'array')}>"]
         lines += [f"  {name}: {words}" for name, words in list(self._names.items())[:_SHOWN]]
         if len(self) > _SHOWN:
             lines.append(f"  ... and {len(self) - _SHOWN} more")
@@ -255,7 +277,10 @@ def open_group(path: PathLike, mode: str = "r", *, decode: bool = False) -> Grou
 
     if mode not in ("r", "r+"):
         raise ValueError(f"mode={mode!r} is neither 'r' nor 'r+'")
-    return Group(os.path.abspath(os.fspath(path)), mode, decode, names_in(path))
+    names = names_in(path)
+    if "" in names:
+        raise FormatError(f"{os.fspath(path)} is an array, not a group; oocarray.open opens it")
+    return Group(os.path.abspath(os.fspath(path)), mode, decode, names)
 
 
 def from_array(x: Any, chunks: Any = None) -> Array:

@@ -111,8 +111,10 @@ def test_what_is_said_to_be_apart_is(data):
 @pytest.mark.parametrize(
     ("shape", "piece", "itemsize", "encoded", "wanted"),
     [
-        # Pieces of 1 MiB are taken together along the last axis, then along the one before.
-        ((4096, 4096), (512, 512), "f4", False, (1024, 4096)),
+        # Pieces of 256 KiB are taken together along the last axis, then along the one before.
+        ((4096, 2048), (256, 256), "f4", False, (512, 2048)),
+        # One of 1 MiB is a block.
+        ((4096, 4096), (512, 512), "f4", False, (512, 512)),
         # A piece of 16 MiB is a block.
         ((8192, 2048), (2048, 2048), "f4", False, (2048, 2048)),
         # A larger one is cut, unless it must be decoded.
@@ -128,8 +130,9 @@ def test_blocks_are_whole_pieces_or_equal_parts_of_one(shape, piece, itemsize, e
 
 
 def test_blocks_of_a_view_end_where_pieces_end():
-    view = tiled(Fake(even_cuts((1 << 22,), (1 << 20,)), np.dtype("f8"))).index(slice(5, None))
-    assert view.blocks() == (((1 << 21) - 5, 1 << 21),)
+    view = tiled(Fake(even_cuts((1 << 20,), (1 << 15,)), np.dtype("f8"))).index(slice(5, None))
+    assert view.blocks() == (((1 << 19) - 5, 1 << 19),)
+    assert view.chunk_shape == (1 << 15,)
 
 
 def test_a_grid_that_nobody_could_write_down_is_refused():

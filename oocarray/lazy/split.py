@@ -15,6 +15,7 @@ from ..chunking import auto_chunks, refine
 from ..estimate import item_cost
 from ..grid import Chunks
 from ..plan import Plan
+from ..storage.tiled import Tiled
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
 from .graph import Root, flexible
@@ -45,7 +46,13 @@ def split_blocks(roots: Sequence[Root], plan: Plan, share: int) -> Sequence[Root
     if cost <= share:
         return roots
     split = _Split(cost, share)
-    return [Root(split.root(root.node), root.target, root.in_place) for root in roots]
+    return [
+        # What is encoded is written in whole chunks.
+        root
+        if isinstance(root.target, Tiled) and root.target.table.encoded
+        else Root(split.root(root.node), root.target, root.in_place)
+        for root in roots
+    ]
 
 
 def splittable_axes(node: Node) -> frozenset[int]:

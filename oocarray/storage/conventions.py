@@ -11,14 +11,14 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from oocarray.errors import FormatError
 
-__all__ = ["PACKING", "Decoding", "decoding_of"]
+__all__ = ["PACKING", "Agreement", "Decoding", "decoding_of"]
 
 PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
 """Attributes that say how numbers are packed."""
@@ -114,6 +114,53 @@ def decoding_of(attrs: Mapping[str, Any], dtype: Any) -> Decoding | None:
         None if offset is None else offset[0],
         missing,
     )
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What files that become one array say alike; add them in their order.
+
+    Examples
+    --------
+    >>> said = Agreement()
+    >>> said.add("a.nc", ("x",), {"units": "K", "scale_factor": 0.5})
+    >>> said.add("b.nc", ("x",), {"units": "m", "scale_factor": 0.25})
+    >>> said.difference, said.attrs, said.joined_dims(0, new=True)
+    ('b.nc has scale_factor=0.25, but a.nc has 0.5', {'units': 'K'}, (None, 'x'))
+    """
+
+    difference: str = ""
+    """The first two files whose numbers are packed in different ways, in words."""
+    _first: str | None = None
+    _dims: tuple[str | None, ...] | None = None
+    _attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    def add(
+        self, name: str, dims: tuple[str | None, ...] | None, attrs: Mapping[str, Any]
+    ) -> None:
+        """Compare one more file with the first."""
+        if self._first is None:
+            self._first, self._dims, self._attrs = name, dims, attrs
+            return
+        if dims != self._dims:
+            self._dims = None
+        for key in PACKING:
+            mine, its = attrs.get(key), self._attrs.get(key)
+            # NaN is not equal to itself, but is the same.
+            if not self.difference and str(mine) != str(its) and mine != its:
+                self.difference = f"{name} has {key}={mine}, but {self._first} has {its}"
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Those of the first file, without what is untrue of another."""
+        left_out = PACKING if self.difference else ()
+        return {name: value for name, value in self._attrs.items() if name not in left_out}
+
+    def joined_dims(self, axis: int, new: bool) -> tuple[str | None, ...] | None:
+        """Names of the axes, if all files have the same; a new axis, at `axis`, has none."""
+        if self._dims is None or not new:
+            return self._dims
+        return (*self._dims[:axis], None, *self._dims[axis:])
 
 
 def _bits(attrs: Mapping[str, Any], stored: np.dtype[Any]) -> np.dtype[Any]:

@@ -35,7 +35,7 @@ from oocarray.storage.pieces import even_cuts
 from oocarray.storage.strides import dense_strides
 from oocarray.units import format_bytes
 
-__all__ = ["list_hdf5", "open_hdf5"]
+__all__ = ["hdf5_attributes", "list_hdf5", "open_hdf5"]
 
 _MAX_LINKS = 40  # symbolic links on one way, as the kernel allows of its own
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset"}
@@ -105,6 +105,20 @@ def open_hdf5(path: PathLike, dataset: str, writable: bool = False) -> Opened:
     return replace(opened, place=replace(opened.place, file=now))
 
 
+def hdf5_attributes(path: PathLike, group: str = "") -> dict[str, Any]:
+    """Return what a group says of itself, by its path; the file as a whole is ``""``.
+
+    Raises
+    ------
+    FormatError, TruncatedFileError, ArrayLockedError, NotRegularFileError, OSError, ImportError
+        As `list_hdf5`; there is no such group.
+    """
+    os.close(open_regular(path))
+    name = os.path.abspath(os.fspath(path))
+    with contextlib.closing(open_h5(name)) as h5, _foreign(name, group or "/"):
+        return _attributes(_follow(h5, name, group), "_NCProperties" in h5.attrs)
+
+
 def _settle(path: str) -> None:
     """Make sure that no program has the file open through HDF5: it would undo, or miss, changes."""
     h5py = import_h5py()
@@ -154,7 +168,18 @@ def _only_named(item: Any) -> bool:
 
 
 def _find(h5: Any, path: str, dataset: str) -> Any:
-    """Look a dataset up, one name at a time, so that no link leads out of the file."""
+    """Look a dataset up."""
+    h5py = import_h5py()
+    item = _follow(h5, path, dataset)
+    if isinstance(item, h5py.Dataset):
+        return item
+    known = array_names(_datasets(h5, path, item)) if isinstance(item, h5py.Group) else ""
+    what = f"a group; pass dataset= one of: {known}" if known else "no dataset"
+    raise FormatError(f"{path}: {dataset!r} is {what}")
+
+
+def _follow(h5: Any, path: str, dataset: str) -> Any:
+    """What has a name, looked up step by step, so that no link leads out of the file."""
     h5py = import_h5py()
     item, links = h5["/"], 0
     names = deque(dataset.split("/"))
@@ -177,11 +202,7 @@ def _find(h5: Any, path: str, dataset: str) -> Any:
         else:
             known = array_names(_datasets(h5, path)) or "nothing, it holds no dataset"
             raise FormatError(f"{path} has no dataset {dataset!r}; pass dataset= one of: {known}")
-    if isinstance(item, h5py.Dataset):
-        return item
-    known = array_names(_datasets(h5, path, item)) if isinstance(item, h5py.Group) else ""
-    what = f"a group; pass dataset= one of: {known}" if known else "no dataset"
-    raise FormatError(f"{path}: {dataset!r} is {what}")
+    return item
 
 
 # What a dataset is

@@ -33,7 +33,14 @@ from oocarray.storage.opened import Opened
 from oocarray.storage.strides import dense_strides
 from oocarray.units import format_bytes
 
-__all__ = ["ClassicHeader", "Variable", "list_netcdf3", "open_netcdf3", "parse_classic"]
+__all__ = [
+    "ClassicHeader",
+    "Variable",
+    "list_netcdf3",
+    "netcdf3_attributes",
+    "open_netcdf3",
+    "parse_classic",
+]
 
 MAX_HEADER = 16 << 20
 _AHEAD = 64 << 10  # bytes read at a time: nearly all headers are shorter

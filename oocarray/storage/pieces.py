@@ -119,7 +119,12 @@ class Pieces(Protocol):
         """Have all that was stored since the beginning on the disk, by name and content."""
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files.
+
+        Beside these, pieces that are decoded may have ``find_into(coords, out)``, which fills an
+        array of the piece's shape if it can, and ``drop``, set where what they read is to leave
+        the page cache again.
+        """
 
 
 class Table(Protocol):
@@ -149,7 +154,10 @@ class Table(Protocol):
         """What it is, in words: "Zarr v3, shards", "stack of 12 files"."""
 
     def open(self, writable: bool) -> Pieces:
-        """Open it in this process."""
+        """Open it in this process.
+
+        A table may have ``apart``: whether each piece is a file of its own.
+        """
 
 
 def shape_of(table: Table) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ __all__ = ["NO_FALLOCATE", "NO_ROOM", "free_room", "no_room", "reserve"]
 _ZEROS = bytes(1 << 20)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM)
+_kinds: dict[int, str] = {}
+"""Of file systems, by device."""
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 
 
@@ -67,8 +69,13 @@ def reserve(fd: int, nbytes: int, path: str) -> None:
 
 
 def _in_memory(fd: int, path: str) -> bool:
-    found = file_system(os.path.dirname(path), os.fstat(fd).st_dev)
-    return found is not None and found.kind in _IN_MEMORY
+    device = os.fstat(fd).st_dev
+    known = _kinds.get(device)
+    if known is None:
+        # Asked for each chunk that is made; what is mounted is a long text to read.
+        found = file_system(os.path.dirname(path), device)
+        known = _kinds[device] = "" if found is None else found.kind
+    return known in _IN_MEMORY
 
 
 def _write_zeros(fd: int, nbytes: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -11,22 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oocarray.chunking import auto_chunks, floor_power
 from oocarray.grid import Chunks, Coords
 from oocarray.storage.filekey import FileKey
-from oocarray.storage.lines import Line, equal, stretches
+from oocarray.storage.lines import Line, stretches
 from oocarray.storage.pieces import Table
 from oocarray.storage.strides import expand_index
+from oocarray.storage.tilecuts import own_blocks, piece_shape
 
 if TYPE_CHECKING:
     from oocarray.grid import Grid
     from oocarray.storage.layout import Region, Strided
 
 __all__ = ["Part", "Tiled", "tiled"]
-
-BLOCK_BYTES = 16 << 20
-_MOST_BLOCKS = 1 << 26
-"""Blocks along one axis that a cut may be written out for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +44,13 @@ class Part:
         order = [axis for axis in self.axes if axis >= 0]
         rest = [axis for axis in range(piece.ndim) if axis not in order]
         return found.transpose(*order, *rest).reshape(self.shape)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it begins where its piece does, with the same axes in the same direction."""
+        return self.axes == tuple(range(len(self.keys))) and all(
+            key.start == 0 and key.step == 1 for key in self.keys
+        )
 
     def within(self, layout: Strided) -> Strided:
         """The same of where the piece lies."""
@@ -138,65 +140,15 @@ class Tiled:
         """Whether this is the whole table, as it is."""
         return self == tiled(self.table)
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019  # of small immutable records
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        """Elements of the view in one piece, along each axis at most."""
+        return piece_shape(self.lines, self.table.cuts)
+
     def blocks(self) -> Chunks:
-        """The grid of its own: blocks of whole pieces up to 16 MiB, or equal parts of a piece.
-
-        What must be decoded is never cut: a piece of it is had as a whole.
-
-        Raises
-        ------
-        ValueError
-            There would be more than 2**26 blocks along an axis.
-        """
-        most = [1 if line.axis < 0 else self._most(line) for line in self.lines]
-        extents = [min(m, max(line.count, 1)) for m, line in zip(most, self.lines, strict=True)]
-        room = max(BLOCK_BYTES // max(self.itemsize, 1), 1)
-        elements = math.prod(extents)
-        times = [1] * self.ndim
-        if elements < room:
-            for axis in reversed(range(self.ndim)):
-                wanted = -(-self.lines[axis].count // extents[axis])
-                times[axis] = max(min(wanted, room // elements), 1)
-                if times[axis] < wanted:
-                    times[axis] = floor_power(times[axis])
-                elements *= times[axis]
-        cuts = tuple(self._cut(line, count) for line, count in zip(self.lines, times, strict=True))
-        if elements <= room or self.table.encoded:
-            return cuts
-        finer = auto_chunks(tuple(extents), self.itemsize, "C", BLOCK_BYTES)
-        return tuple(
-            tuple(part for size in sizes for part in equal(size, max(fine[0], 1)))
-            for sizes, fine in zip(cuts, finer, strict=True)
-        )
-
-    def _most(self, line: Line) -> int:
-        """Elements along an axis of the view in one piece, at most."""
-        step = abs(line.step) or 1
-        return max(-(-self.table.cuts[line.axis].most // step), 1)
-
-    def _cut(self, line: Line, times: int) -> tuple[int, ...]:
-        """Cut an axis of the view where `times` pieces end."""
-        if line.axis < 0 or not line.count:
-            return (line.count,)
-        cut = self.table.cuts[line.axis]
-        pieces = abs(line.count * (line.step or 1)) // max(cut.most, 1)
-        if pieces // times > _MOST_BLOCKS:
-            raise ValueError(
-                f"{self.file.path}: axis {line.axis} of {cut.extent} elements has {cut.count} "
-                f"chunks; give chunks= of more elements"
-            )
-        if line.step == 1 and cut.step:
-            width = cut.step * times
-            first = min(width - line.start % width, line.count)
-            return (first, *equal(line.count - first, width)) if first < line.count else (first,)
-        sizes: list[int] = []
-        for number, (_, begin, end) in enumerate(stretches(line, cut, 0, line.count)):
-            if number % times:
-                sizes[-1] += end - begin
-            else:
-                sizes.append(end - begin)
-        return tuple(sizes)
+        """The grid of its own; see `own_blocks`."""
+        table = self.table
+        return own_blocks(self.lines, table.cuts, self.itemsize, table.encoded, self.path)
 
     def index(self, key: Any) -> Tiled:
         """The view that NumPy's basic indexing would give; see `Strided.index`."""

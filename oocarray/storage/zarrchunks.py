@@ -60,6 +60,11 @@ class ChunkTable:
     def kind(self) -> str:
         return self.array.kind
 
+    @property
+    def apart(self) -> bool:
+        """Whether each piece is a file of its own."""
+        return True
+
     def open(self, writable: bool) -> ChunkPieces:
         """Open it in this process.
 

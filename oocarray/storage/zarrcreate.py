@@ -21,6 +21,7 @@ import numpy as np
 from oocarray.chunking import auto_chunks, normalize_chunks
 from oocarray.errors import DtypeError
 from oocarray.storage.dtypes import plain_dtype, plain_shape
+from oocarray.storage.jsonattrs import fill_as_text, in_json
 from oocarray.storage.shards import canonical_slots
 
 __all__ = ["ZarrPlan", "plan_zarr"]
@@ -121,7 +122,7 @@ def plan_zarr(
     dims : sequence of str or None, optional
         Names of the axes.
     attributes : mapping, optional
-        What can be written as JSON.
+        What can be written as JSON; NaN and infinities become text.
 
     Raises
     ------
@@ -167,14 +168,16 @@ def plan_zarr(
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": fill_json,
         "codecs": [_sharding(small, inner_codecs)] if large else inner_codecs,
-        "attributes": dict(attributes or {}),
+        "attributes": _attributes(attributes or {}, found),
         "storage_transformers": [],
     }
     if names is not None:
         document["dimension_names"] = names
     if codecs or not isinstance(data_type, str):
         document["codecs"] = _checked_codecs(document, found, endian)
-    text = _to_json(document)
+    # Codecs may have NumPy's numbers.  NaN as a bare word is no JSON, whatever some readers take.
+    unlike = operator.methodcaller("tolist")
+    text = json.dumps(document, indent=2, allow_nan=False, default=unlike).encode()
     chunk, inner = (large, small) if large else (small, None)
     return ZarrPlan(extents, found, chunk, inner, fill.tobytes(), bool(codecs), text)
 
@@ -336,15 +339,11 @@ def _checked_codecs(document: dict[str, Any], dtype: np.dtype[Any], endian: str)
         return [codec.to_dict() for codec in read.codecs]
 
 
-def _to_json(document: dict[str, Any]) -> bytes:
-    try:
-        # NaN as a bare word is no JSON, whatever some readers take.
-        return json.dumps(document, indent=2, allow_nan=False, default=_plain).encode()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"attributes cannot be written as JSON: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON")
+def _attributes(given: Mapping[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    kept, left = in_json(fill_as_text(given, dtype))
+    if left:
+        raise ValueError(
+            f"attributes cannot be written as JSON: {', '.join(left)}; give text, numbers, and "
+            "lists or mappings of these"
+        )
+    return kept
