@@ -83,7 +83,9 @@ def store(
     **options
         As of `oocarray.options`; and for a new Zarr array ``chunks=``, ``shards=``,
         ``compressors=``, ``dims=`` and ``attrs=`` as of `oocarray.create`. By default its chunks
-        are the blocks of the array, and names of axes and attributes are kept.
+        are the blocks of the array, and names of axes and attributes are kept. ``fill_value=`` is
+        the option, of blocks that fail; what a new Zarr array holds where nothing was written is
+        said to `oocarray.create`, whose array can then be the target.
 
     Returns
     -------

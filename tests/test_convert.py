@@ -20,8 +20,9 @@ import pytest
 import zarr
 
 import oocarray as oo
-from oocarray.cli import groups, kept, main
+from oocarray.cli import groups, main
 from oocarray.errors import FormatError
+from oocarray.storage.jsonattrs import in_json
 
 h5py = pytest.importorskip("h5py")
 
@@ -297,6 +298,18 @@ def test_a_file_of_several_arrays_becomes_a_group(run, convert, tmp_path):
     np.testing.assert_array_equal(np.load("u.npy"), arrays["in/u"])
 
 
+def test_a_file_of_several_arrays_says_the_same_of_itself(run, convert, tmp_path):
+    hdf5(tmp_path / "s.h5", {"t2m": numbers(6, 8), "in/u": numbers(3, 4)}, chunks=(2, 3))
+    with h5py.File("s.h5", "a") as file:
+        file.attrs.update({"title": "all", "limits": [0.0, np.nan]})
+        file.attrs["odd"] = file["t2m"].ref
+    record = convert("s.h5", "d.zarr")
+    assert record["not_kept"] == []
+    made = zarr.open_group("d.zarr", mode="r")
+    assert dict(made.attrs) == {"title": "all", "limits": [0.0, "NaN"]}
+    assert dict(oo.open_group("d.zarr").attrs) == dict(made.attrs)
+
+
 def test_xarray_reads_what_was_netcdf(run, tmp_path):
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("netCDF4")
@@ -422,7 +435,7 @@ def test_attributes_are_said_in_json():
     class Odd:
         pass
 
-    said, left = kept.in_json({
+    said, left = in_json({
         "a": np.float32(0.5), "b": (1, np.nan), "c": -np.inf, "d": 1j, "e": Odd(), "f": {"g": None},
     })  # fmt: skip
     assert said == {

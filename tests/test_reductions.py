@@ -175,6 +175,7 @@ def check(name, array, x):
     return found
 
 
+@pytest.mark.timeout(600)  # the first compiles for all
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_function_from_every_source(source, tmp_path):
     x = sample("f8", SHAPE)
@@ -200,6 +201,7 @@ def test_the_source_does_not_show_in_the_bits(tmp_path):
 
 
 # The functions of one dtype are up to twenty kernels to be compiled.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "dtype", ["i2", "c16", *(pytest.param(d, marks=pytest.mark.long) for d in ("?", "f4"))]
 )

@@ -1,26 +1,19 @@
-"""What a new Zarr array is told of its source: names of axes, attributes, codecs; it writes none.
-
-JSON has no NaN and no infinity, and xarray wants ``_FillValue`` of floats as the eight bytes of a
-float64 in base64: both are written as readers of Zarr expect them.
-"""
+"""What a new Zarr array is told of its source: names of axes, attributes, codecs; writes none."""
 
 from __future__ import annotations
 
 import argparse
-import base64
-import json
-import math
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ..storage.conventions import PACKING, Agreement
+from ..storage.jsonattrs import fill_as_text, in_json
 
 if TYPE_CHECKING:
     from ..core import Array
 
 __all__ = ["attributes_kept", "codec", "dims_kept", "in_json", "joined_facts"]
 
-_PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
-"""What says how stored numbers are to be decoded, and is untrue of those that were."""
 _LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), "blosc": (0, 9)}
 
 
@@ -90,47 +83,10 @@ def attributes_kept(
     list of str
         ``"attribute x"`` for each that JSON cannot say.
     """
-    found = dict(attrs)
-    if decoded and any(name in found for name in _PACKING):
-        found = {name: value for name, value in found.items() if name not in _PACKING}
-    elif array.dtype.kind == "f":
-        value = found.get("_FillValue")
-        if isinstance(value, (int, float)):
-            found["_FillValue"] = base64.b64encode(struct.pack("<d", value)).decode("ascii")
-    return in_json(found)
-
-
-def in_json(attrs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Say attributes in JSON: NaN and infinities as text; and name those that cannot be said.
-
-    Examples
-    --------
-    >>> in_json({"limits": [0.5, math.inf], "key": object()})
-    ({'limits': [0.5, 'Infinity']}, ["attribute 'key'"])
-    """
-    kept: dict[str, Any] = {}
-    left: list[str] = []
-    for name, value in attrs.items():
-        said = _said(value)
-        try:
-            json.dumps(said, allow_nan=False)
-        except (TypeError, ValueError):
-            left.append(f"attribute {name!r}")
-        else:
-            kept[name] = said
-    return kept, left
-
-
-def _said(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, complex):
-        return [_said(value.real), _said(value.imag)]
-    if isinstance(value, Mapping):
-        return {str(key): _said(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_said(item) for item in value]
-    return _said(value.tolist()) if hasattr(value, "tolist") else value
+    # What tells how to decode numbers is untrue of those that were.
+    left_out = PACKING if decoded else ()
+    found = {name: value for name, value in attrs.items() if name not in left_out}
+    return in_json(fill_as_text(found, array.dtype))
 
 
 def joined_facts(
@@ -143,17 +99,12 @@ def joined_facts(
     ValueError
         They are packed in different ways, so that their numbers do not mean the same.
     """
-    first = arrays[0]
-    packing = [{name: array.attrs.get(name) for name in _PACKING} for array in arrays]
-    for name, said in zip(names, packing, strict=True):
-        for key in _PACKING:
-            if not decoded and str(said[key]) != str(packing[0][key]):
-                raise ValueError(
-                    f"{name} has {key}={said[key]}, but {names[0]} has {packing[0][key]}: their "
-                    "numbers do not mean the same; --decode applies it to each"
-                )
-    dims = first.dims if all(array.dims == first.dims for array in arrays) else None
-    if dims is not None and stack:
-        at = axis + first.ndim + 1 if axis < 0 else axis
-        dims = (*dims[:at], None, *dims[at:])
-    return dims, dict(first.attrs)
+    said = Agreement()
+    for name, array in zip(names, arrays, strict=True):
+        said.add(name, array.dims, array.attrs)
+    if said.difference and not decoded:
+        raise ValueError(
+            f"{said.difference}: their numbers do not mean the same; --decode applies it to each"
+        )
+    at = axis + arrays[0].ndim + 1 if axis < 0 else axis
+    return said.joined_dims(at, stack), said.attrs

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oocarray.storage.files import PathLike, open_regular
 from oocarray.storage.fits import list_fits, open_fits
-from oocarray.storage.hdf5 import list_hdf5, open_hdf5
+from oocarray.storage.hdf5 import hdf5_attributes, list_hdf5, open_hdf5
 from oocarray.storage.listing import Entry, choose
-from oocarray.storage.netcdf3 import list_netcdf3, open_netcdf3
+from oocarray.storage.netcdf3 import list_netcdf3, netcdf3_attributes, open_netcdf3
 from oocarray.storage.opened import Opened
 from oocarray.storage.safetensors import MAX_HEADER, list_safetensors, open_safetensors
 from oocarray.storage.tiff import list_tiff, open_tiff
 
-__all__ = ["kind_of", "list_container", "open_container"]
+__all__ = ["container_attributes", "kind_of", "list_container", "open_container"]
 
 
 class _Format(NamedTuple):
@@ -27,6 +27,8 @@ class _Format(NamedTuple):
     """Bytes of the file where one of them may be."""
     open: Callable[[PathLike, str, bool], Opened]
     list: Callable[[PathLike], dict[str, Entry]]
+    attributes: Callable[[PathLike, str], dict[str, Any]] = lambda path, group: {}
+    """Of the file, or of a group in it."""
 
 
 # A user block of 512 bytes, or a power of two more, may come before HDF5.  Those that exist are
@@ -34,11 +36,13 @@ class _Format(NamedTuple):
 _HDF5_PLACES = (0, *(512 << power for power in range(8)))
 
 _FORMATS = {
-    "netcdf3": _Format((b"CDF\x01", b"CDF\x02", b"CDF\x05"), (0,), open_netcdf3, list_netcdf3),
+    "netcdf3": _Format(
+        (b"CDF\x01", b"CDF\x02", b"CDF\x05"), (0,), open_netcdf3, list_netcdf3, netcdf3_attributes
+    ),
     "tiff": _Format((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), (0,), open_tiff, list_tiff),
     "fits": _Format((b"SIMPLE  =",), (0,), open_fits, list_fits),
     "safetensors": _Format((), (), open_safetensors, list_safetensors),
-    "hdf5": _Format((b"\x89HDF\r\n\x1a\n",), _HDF5_PLACES, open_hdf5, list_hdf5),
+    "hdf5": _Format((b"\x89HDF\r\n\x1a\n",), _HDF5_PLACES, open_hdf5, list_hdf5, hdf5_attributes),
 }
 
 
@@ -93,6 +97,17 @@ def list_container(path: PathLike) -> dict[str, Entry]:
         As its opener.
     """
     return _format(path).list(path)
+
+
+def container_attributes(path: PathLike, group: str = "") -> dict[str, Any]:
+    """Return what a file says of itself, or of a group in it; nothing, if its format has no place.
+
+    Raises
+    ------
+    ValueError, FormatError, TruncatedFileError, ArrayLockedError, OSError, ImportError
+        As `list_container`.
+    """
+    return _format(path).attributes(path, group)
 
 
 def open_container(path: PathLike, dataset: str | int | None = None, mode: str = "r") -> Opened:

@@ -135,9 +135,7 @@ class Agreement:
     _dims: tuple[str | None, ...] | None = None
     _attrs: Mapping[str, Any] = field(default_factory=dict)
 
-    def add(
-        self, name: str, dims: tuple[str | None, ...] | None, attrs: Mapping[str, Any]
-    ) -> None:
+    def add(self, name: str, dims: tuple[str | None, ...] | None, attrs: Mapping[str, Any]) -> None:
         """Compare one more file with the first."""
         if self._first is None:
             self._first, self._dims, self._attrs = name, dims, attrs

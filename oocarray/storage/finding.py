@@ -5,17 +5,22 @@ Which formats there are stands here and in `containers`.
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from oocarray.errors import FormatError
+from oocarray.errors import FormatError, NotRegularFileError
 from oocarray.storage.files import PathLike, open_npy, open_regular
 from oocarray.storage.npy import MAGIC
 from oocarray.storage.opened import Opened
 from oocarray.storage.zarrgroups import is_zarr, split_path
 
 __all__ = ["attributes", "find", "names_in", "sniff"]
+
+_MOST_LOOKED_AT = 16
+"""Names in a folder, of which there may be a million."""
 
 
 def sniff(path: PathLike) -> str:
@@ -32,8 +37,10 @@ def sniff(path: PathLike) -> str:
     NotRegularFileError, OSError
         As :func:`open_regular`; a folder that holds no Zarr.
     """
-    if not os.path.isfile(path) and _in_zarr(path):
-        return "zarr"
+    if not os.path.isfile(path):
+        if _in_zarr(path):
+            return "zarr"
+        _refuse_way(os.fspath(path))
     fd = open_regular(path)
     try:
         if os.pread(fd, len(MAGIC), 0) == MAGIC:
@@ -51,6 +58,33 @@ def _in_zarr(path: PathLike) -> bool:
         return True
     root, inside = split_path(path)
     return bool(inside) and is_zarr(root)
+
+
+def _refuse_way(path: str) -> None:
+    """Say of what is no file and no Zarr what it is; of what is not there nothing."""
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT))
+        if not names:
+            holds = "is a directory, and empty: there is no array in it"
+        else:
+            first, pattern = os.path.join(path, names[0]), os.path.join(path, "*.npy")
+            holds = (
+                "is a directory without zarr.json, .zarray or .zgroup, so no Zarr; name what "
+                f"is in it, such as {first!r}, or several by a pattern, such as {pattern!r}"
+            )
+        raise NotRegularFileError(f"{path} {holds}")
+    file, inside = path, ""
+    while file and not os.path.lexists(file):
+        file, name = os.path.split(file)
+        inside = f"{name}/{inside}".strip("/")
+    if os.path.isfile(file):
+        advice = (
+            f"pass dataset={inside!r} if it holds an array of that name"
+            if inside
+            else "leave out the slash at the end"
+        )
+        raise NotADirectoryError(errno.ENOTDIR, f"{file} is a file, not a folder; {advice}", path)
 
 
 def find(path: PathLike, dataset: str | None = None, mode: str = "r") -> Opened:
@@ -77,7 +111,10 @@ def find(path: PathLike, dataset: str | None = None, mode: str = "r") -> Opened:
     if kind == "zarr":
         from oocarray.storage.zarr import open_zarr_array
 
-        return open_zarr_array(path, dataset)
+        found = open_zarr_array(path, dataset)
+        if mode != "r":
+            _refuse_unwritable(os.path.dirname(found.place.file.path))
+        return found
     if kind == "npy":
         if dataset is not None:
             raise TypeError(f"{os.fspath(path)} is an .npy file, of one array; leave out dataset=")
@@ -92,19 +129,35 @@ def find(path: PathLike, dataset: str | None = None, mode: str = "r") -> Opened:
     return open_container(path, dataset, mode)
 
 
+def _refuse_unwritable(folder: str) -> None:
+    """Refuse a folder in which nothing may be written: neither new files nor those that are there.
+
+    Where something may be, the chunks tell when they are stored.
+    """
+    with os.scandir(folder) as entries:
+        there = [entry.path for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
+    if not any(os.access(path, os.W_OK, effective_ids=True) for path in (folder, *there)):
+        raise PermissionError(
+            errno.EACCES, 'its files may not be written by this user; open it with mode="r"', folder
+        )
+
+
 def names_in(path: PathLike) -> dict[str, str]:
     """Return the arrays of a Zarr group, or of a file that may have several, with what they are.
 
     Raises
     ------
     FormatError
-        It has one array at most by its format, or is one.
+        It has one array at most by its format; there is no such group.
     OSError
     """
     kind = sniff(path)
     if kind == "zarr":
         from oocarray.storage.zarrgroups import list_arrays
 
+        if not is_zarr(path):
+            root, inside = split_path(path)
+            raise FormatError(f"{root} has no group {inside!r}; name another, or {root} alone")
         return {name: str(one) for name, one in list_arrays(os.fspath(path)).items()}
     if kind in ("npy", "raw"):
         raise FormatError(f"{os.fspath(path)} is no group of arrays; oocarray.open opens it")
@@ -116,10 +169,27 @@ def names_in(path: PathLike) -> dict[str, str]:
     }
 
 
-def attributes(path: PathLike) -> Mapping[str, Any]:
-    """Return what a group says of itself; nothing, where its format has no place for that."""
-    if sniff(path) != "zarr":
-        return {}
-    from oocarray.storage.zarrgroups import group_attributes
+def attributes(path: PathLike, group: str = "") -> Mapping[str, Any]:
+    """Return what a file or folder says of itself, or of a group in it.
 
-    return group_attributes(path)
+    Returns
+    -------
+    mapping
+        Nothing, where the format has no place for it.
+
+    Raises
+    ------
+    FormatError
+        There is no such group, or what says so is wrong.
+    OSError, ImportError
+    """
+    kind = sniff(path)
+    if kind == "zarr":
+        from oocarray.storage.zarrgroups import group_attributes
+
+        return group_attributes(os.path.join(path, group) if group else path)
+    if kind in ("npy", "raw"):
+        return {}
+    from oocarray.storage.containers import container_attributes
+
+    return container_attributes(path, group)

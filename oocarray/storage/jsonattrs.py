@@ -1,4 +1,4 @@
-"""Says attributes in JSON as readers of Zarr expect them; names what it cannot say, guesses nothing.
+"""Says attributes in JSON as readers of Zarr expect them; names what cannot be said, drops nothing.
 
 JSON has no NaN and no infinity: they become text.  The ``_FillValue`` of floats is, for xarray,
 the eight bytes of a little-endian float64 in base64.

@@ -33,14 +33,7 @@ from oocarray.storage.opened import Opened
 from oocarray.storage.strides import dense_strides
 from oocarray.units import format_bytes
 
-__all__ = [
-    "ClassicHeader",
-    "Variable",
-    "list_netcdf3",
-    "netcdf3_attributes",
-    "open_netcdf3",
-    "parse_classic",
-]
+__all__ = ["ClassicHeader", "list_netcdf3", "netcdf3_attributes", "open_netcdf3", "parse_classic"]
 
 MAX_HEADER = 16 << 20
 _AHEAD = 64 << 10  # bytes read at a time: nearly all headers are shorter
@@ -89,6 +82,11 @@ def list_netcdf3(path: PathLike) -> dict[str, Entry]:
     """Return all variables of a file; see `open_netcdf3`."""
     header, _ = _read(path, False)
     return {name: (v.shape, v.dtype, v.dims) for name, v in header.variables.items()}
+
+
+def netcdf3_attributes(path: PathLike, group: str = "") -> dict[str, Any]:
+    """Return what a file says of itself; there are no groups, and nothing is said of them."""
+    return {} if group else _read(path, False)[0].attrs
 
 
 def open_netcdf3(path: PathLike, dataset: str, writable: bool = False) -> Opened:

@@ -13,10 +13,18 @@ import numpy as np
 
 from oocarray.errors import FormatError
 from oocarray.storage.shards import MAX_ENTRIES, MISSING
-from oocarray.storage.zarrinflate import flat_bytes, larger, other, undo_bytes
+from oocarray.storage.zarrinflate import Undo, flat_bytes, larger, other, undo_bytes
 from oocarray.storage.zarrrecord import ZarrArray
 
-__all__ = ["Chain", "Shard", "chain_of", "encode", "read_metadata"]
+__all__ = [
+    "Chain",
+    "Shard",
+    "chain_of",
+    "chain_of_bytes",
+    "encode",
+    "read_metadata",
+    "viewer",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,13 +41,15 @@ class Chain:
     undo_arrays: list[Callable[[Array], Array]]
     """From an array to the array before, the last codec's first."""
     to_array: Callable[[Any], Array]
-    undo_bytes: list[tuple[Callable[[Any, int | None, int], Any], int | None]]
+    undo_bytes: list[tuple[Undo, int | None]]
     """From bytes to the bytes before, with their number where it is known."""
     limit: int
     """Bytes that a result of unknown size may have."""
     encoded_bytes: int | None
     """Bytes of an encoded chunk, where all have as many."""
     shard: Shard | None = None
+    straight: np.dtype[Any] | None = None
+    """Of the elements, where the bytes are these in C order and nothing else."""
 
     @property
     def most(self) -> int:
@@ -48,19 +58,45 @@ class Chain:
 
     def decode(self, data: Any) -> Array:
         """The chunk, of the shape of its array's chunks."""
-        for undo, size in self.undo_bytes:
-            data = undo(data, size, self.limit)
-            found = flat_bytes(data).nbytes
-            if size is None and found > self.limit:
-                raise ValueError(larger(found, self.limit))
-            if size is not None and found != size:
-                raise ValueError(other(found, size))
-        array = self.to_array(data)
+        array = self.to_array(self._to_bytes(data, None))
         for undo_array in self.undo_arrays:
             array = undo_array(array)
         if array.shape != self.shape:
             raise ValueError(f"it decodes to shape {array.shape} instead of {self.shape}")
         return array
+
+    def fits(self, out: Array) -> bool:
+        """Whether a chunk can be decoded into an array as it lies."""
+        return (
+            self.straight is not None
+            and out.dtype == self.straight
+            and out.shape == self.shape
+            and out.flags.c_contiguous
+            and out.flags.writeable
+        )
+
+    def decode_into(self, data: Any, out: Array) -> None:
+        """Put the chunk into an array that fits."""
+        assert self.fits(out), (out.shape, out.dtype)
+        place = out.reshape(-1).view(np.uint8)
+        found = self._to_bytes(data, place)
+        if found is not place:
+            flat = flat_bytes(found)
+            if flat.nbytes != place.nbytes:
+                raise ValueError(other(flat.nbytes, place.nbytes))
+            place[:] = flat
+
+    def _to_bytes(self, data: Any, out: Array | None) -> Any:
+        """What the codecs of bytes were given; the last to be undone may put it into `out`."""
+        last = len(self.undo_bytes) - 1
+        for number, (undo, size) in enumerate(self.undo_bytes):
+            data = undo(data, size, self.limit, out if number == last else None)
+            found = flat_bytes(data).nbytes
+            if size is None and found > self.limit:
+                raise ValueError(larger(found, self.limit))
+            if size is not None and found != size:
+                raise ValueError(other(found, size))
+        return data
 
 
 @dataclass(slots=True)
@@ -110,24 +146,49 @@ def _spec(metadata: Any) -> Any:
 
 
 def _chain_v2(array: ZarrArray, metadata: Any) -> Chain:
-    filters, compressor = metadata.filters or (), metadata.compressor
-    count = math.prod(array.chunk)
-    limit = nbytes = count * array.dtype.itemsize
+    codecs = [*(metadata.filters or ()), *([metadata.compressor] if metadata.compressor else [])]
+    steps = [
+        (undo_bytes(str(config["id"]), codec.decode, config), config)
+        for codec, config in [(codec, codec.get_config()) for codec in codecs]
+    ]
+    return chain_of_bytes(array.chunk, array.dtype, steps, metadata.order)
+
+
+def chain_of_bytes(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    steps: Sequence[tuple[Undo, Any]],
+    order: str = "C",
+) -> Chain:
+    """Codecs of bytes alone, each with its settings, around the elements as they are."""
+    count = math.prod(shape)
+    limit = nbytes = count * dtype.itemsize
     size: int | None = nbytes
     undo = []
-    for codec in (*filters, *((compressor,) if compressor else ())):
-        config = codec.get_config()
-        undo.append((undo_bytes(str(config["id"]), codec.decode, config), size))
+    for step, config in steps:
+        undo.append((step, size))
         size = _size_after(config, size, count)
         limit = max(limit, size or 0)
+    view = viewer(shape, dtype, order)
+    straight = dtype if order == "C" else None
+    return Chain(shape, [], view, undo[::-1], limit + _SPARE, size, straight=straight)
 
-    def to_array(data: Any) -> Array:
+
+def viewer(
+    shape: tuple[int, ...], dtype: np.dtype[Any], order: str = "C"
+) -> Callable[[Any], Array]:
+    """What takes bytes for the elements of an array, and refuses any other number of them."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    ordered: Any = order
+
+    def view(data: Any) -> Array:
         flat = flat_bytes(data)
         if flat.nbytes != nbytes:
             raise ValueError(other(flat.nbytes, nbytes))
-        return flat.view(array.dtype).reshape(array.chunk, order=metadata.order)
+        found: Array = flat.view(dtype).reshape(shape, order=ordered)
+        return found
 
-    return Chain(array.chunk, [], to_array, undo[::-1], limit + _SPARE, size)
+    return view
 
 
 def _size_after(config: Any, size: int | None, count: int) -> int | None:
@@ -187,16 +248,7 @@ def _undo_to_bytes(
         dtype = spec.dtype.to_native_dtype()
         if codec.endian is not None:
             dtype = dtype.newbyteorder({"big": ">", "little": "<"}[codec.endian.value])
-        size = math.prod(spec.shape) * dtype.itemsize
-
-        def view(data: Any) -> Array:
-            flat = flat_bytes(data)
-            if flat.nbytes != size:
-                raise ValueError(other(flat.nbytes, size))
-            found: Array = flat.view(dtype).reshape(spec.shape)
-            return found
-
-        return view, size, None
+        return viewer(spec.shape, dtype), math.prod(spec.shape) * dtype.itemsize, None
     if name == "sharding_indexed":
         shard = _shard_of(codec, spec)
         return lambda data: _decode_shard(shard, spec, data), None, shard

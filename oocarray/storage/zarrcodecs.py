@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,19 +14,23 @@ from typing import Any
 import numpy as np
 
 from oocarray.errors import CorruptChunkError
+from oocarray.pages import calls
 from oocarray.storage.draft import Draft
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.pieces import Cuts, Stretch
 from oocarray.storage.shards import MISSING
-from oocarray.storage.zarrchains import Shard, chain_of, encode, read_metadata
+from oocarray.storage.zarrchains import Chain, Shard, chain_of, encode, read_metadata
 from oocarray.storage.zarrchunks import cuts_of
 from oocarray.storage.zarrfiles import FilePieces
 from oocarray.storage.zarrinflate import larger
+from oocarray.storage.zarrplain import plain_codecs
 from oocarray.storage.zarrrecord import ZarrArray
 
 __all__ = ["EncodedTable"]
 
 Array = np.ndarray[Any, Any]
+
+_READ_AHEAD = 1 << 20  # bytes: several times what the kernel reads ahead of what is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +112,74 @@ class _OpenShard:
     size: int
     index: Array
     """First byte and length of each inner chunk, (..., 2)."""
+    dropped: tuple[int, int] = (0, 0)
+    """The range whose pages were let go of last."""
 
 
 class _EncodedPieces(FilePieces[_OpenShard]):
     """The chunks of one array, decoded when asked for; used by two threads."""
 
     def __init__(self, array: ZarrArray, writable: bool, counts: tuple[int, ...]) -> None:
-        self._metadata = read_metadata(array)
-        self._chain = chain_of(array, self._metadata)
+        self._chain, self._encode = _codecs_of(array)
         self._inner = _describe(array.document, array.version)[0]
+        self.drop = False
+        """Whether what a read brings into the page cache, or a write leaves there, goes again."""
+        self._rooms = threading.local()
         super().__init__(array, writable, counts)
 
     def find(self, coords: tuple[int, ...]) -> Array | None:
         """The valid part of a chunk, decoded; it may be read-only."""
-        self._check_coords(coords)
-        chain, shard = self._chain, self._chain.shard
-        try:
-            if self._inner is not None and shard is not None:
-                data, chain = self._read_inner(coords, shard), shard.inner
-            else:
-                data = self._read_file(coords)
-        except EOFError as error:
-            raise self._corrupt(coords, str(error)) from error
+        data = self._read(coords)
         if data is None:
             return None
-        try:
-            found = chain.decode(data)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise self._corrupt(coords, str(error) or type(error).__name__) from error
+        found: Array = self._decoded(coords, self._of_chunk.decode, data)
         piece = self._inner or self._array.chunk
         extents = zip(self._array.shape, piece, coords, strict=True)
         valid = tuple(slice(0, min(step, n - at * step)) for n, step, at in extents)
         # Codecs that convert give the machine's byte order, whatever the file has.
         return found[valid].astype(self._array.dtype, copy=False)
+
+    def find_into(self, coords: tuple[int, ...], out: Array) -> bool:
+        """Decode a whole chunk, also what lies behind the array's end, into an array.
+
+        Returns
+        -------
+        bool
+            False, and `out` is as it was: there is no such chunk; or its elements do not lie in
+            `out` as they do in the file, of one shape and dtype and in C order.  Then use `find`.
+        """
+        if not self._of_chunk.fits(out):
+            return False
+        data = self._read(coords, reuse=True)
+        if data is None:
+            return False
+        self._decoded(coords, self._of_chunk.decode_into, data, out)
+        return True
+
+    @property
+    def _of_chunk(self) -> Chain:
+        """What decodes a piece."""
+        shard = self._chain.shard
+        return shard.inner if self._inner is not None and shard is not None else self._chain
+
+    def _read(self, coords: tuple[int, ...], reuse: bool = False) -> Array | None:
+        """The bytes of an encoded piece; with `reuse` until this thread reads the next."""
+        self._check_coords(coords)
+        shard = self._chain.shard
+        try:
+            if self._inner is not None and shard is not None:
+                return self._read_inner(coords, shard, reuse)
+            return self._read_file(coords, reuse)
+        except EOFError as error:
+            raise self._corrupt(coords, str(error)) from error
+
+    def _decoded(self, coords: tuple[int, ...], decode: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return decode(*given)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._corrupt(coords, str(error) or type(error).__name__) from error
 
     def make(self, coords: tuple[int, ...]) -> Stretch:
         """Never called: encoded chunks are put as a whole."""
@@ -148,9 +188,12 @@ class _EncodedPieces(FilePieces[_OpenShard]):
     def put(self, coords: tuple[int, ...], block: Array) -> None:
         """Encode a whole chunk and show it in place of the one before."""
         self._check_coords(coords)
-        full = np.full(self._array.chunk, self._array.fill_value, self._array.dtype)
-        full[tuple(slice(0, extent) for extent in block.shape)] = block
-        self._replace(self._array.key(coords), encode(self._metadata, full, coords))
+        if block.shape == self._array.chunk:
+            full = block.astype(self._array.dtype, copy=False)
+        else:
+            full = np.full(self._array.chunk, self._array.fill_value, self._array.dtype)
+            full[tuple(slice(0, extent) for extent in block.shape)] = block
+        self._replace(self._array.key(coords), self._encode(full, coords))
 
     def _replace(self, key: str, data: memoryview) -> None:
         above, _, name = key.rpartition("/")
@@ -163,6 +206,8 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                 at = 0
                 while at < len(data):
                     at += os.pwrite(draft.fd, data[at:], at)
+                if self.drop and calls.wait_written(draft.fd, 0, len(data)):
+                    calls.drop_cached(draft.fd, 0, len(data))
                 draft.publish("none")
         except OSError as error:
             error.filename = self._folder.name(key)
@@ -174,7 +219,7 @@ class _EncodedPieces(FilePieces[_OpenShard]):
     def _corrupt(self, coords: tuple[int, ...], why: str) -> CorruptChunkError:
         return CorruptChunkError(f"{self._array.folder}, chunk {coords}: {why}", chunk=coords)
 
-    def _read_file(self, coords: tuple[int, ...]) -> Array | None:
+    def _read_file(self, coords: tuple[int, ...], reuse: bool) -> Array | None:
         key = self._array.key(coords)
         with self._lock, self._opened(key) as opened:
             if opened is None:
@@ -185,11 +230,13 @@ class _EncodedPieces(FilePieces[_OpenShard]):
         try:
             if now.st_size > self._chain.most:
                 raise self._corrupt(coords, larger(now.st_size, self._chain.most))
-            return _read(fd, 0, now.st_size)
+            data = self._room(now.st_size, reuse)
+            self._fill(fd, 0, data)
+            return data
         finally:
             os.close(fd)
 
-    def _read_inner(self, coords: tuple[int, ...], shard: Shard) -> Array | None:
+    def _read_inner(self, coords: tuple[int, ...], shard: Shard, reuse: bool) -> Array | None:
         outer = tuple(at // n for at, n in zip(coords, shard.grid, strict=True))
         place = tuple(at % n for at, n in zip(coords, shard.grid, strict=True))
         with self._lock:
@@ -208,7 +255,9 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                     f"its shard's index says {count} bytes from byte {start} on, but the file has "
                     f"{opened.size} and a chunk at most {shard.inner.most}",
                 )
-            return _read(fd, start, count)
+            data = self._room(count, reuse)
+            opened.dropped = self._fill(fd, start, data, opened.dropped)
+            return data
         finally:
             os.close(fd)
 
@@ -226,19 +275,67 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                 why = f"its shard has {now.st_size} bytes, and the index alone has {length}"
                 raise self._corrupt(coords, why)
             try:
-                raw = _read(fd, now.st_size - length if shard.at_end else 0, length)
+                raw = np.empty(length, np.uint8)
+                done = self._fill(fd, now.st_size - length if shard.at_end else 0, raw, (0, 0))
                 index = shard.index.decode(raw)
             except Exception as error:
                 raise self._corrupt(coords, f"index of shard {key}: {error}") from error
-            return self._files.add(outer, _OpenShard(fd, now.st_size, index))
+            return self._files.add(outer, _OpenShard(fd, now.st_size, index, done))
+
+    def _room(self, count: int, reuse: bool) -> Array:
+        """Where to read bytes to; pages that are used again need not be made anew."""
+        if not reuse:
+            return np.empty(count, np.uint8)
+        room: Array | None = getattr(self._rooms, "room", None)
+        if room is None or room.nbytes < count:
+            room = self._rooms.room = np.empty(count + count // 8, np.uint8)
+        return room[:count]
+
+    def _fill(
+        self, fd: int, at: int, data: Array, dropped: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """Read bytes of a file; let go of their pages if most of them were not cached before.
+
+        Of a file that is read in parts, `dropped` is the range of the part before; the present
+        one's is returned.
+        """
+        if not self.drop:
+            _read(fd, at, data)
+            return 0, 0
+        # The page that the part before ends in was left by it, and says nothing of this one.
+        end, whole = at + data.nbytes, at + -at % calls.PAGE
+        cached = calls.cached_bytes(fd, whole, end - whole) if end > whole else None
+        if cached is None or cached * 2 >= end - whole:
+            _read(fd, at, data)
+            return 0, 0
+        if dropped is not None and data.nbytes < _READ_AHEAD:
+            with contextlib.suppress(OSError):
+                # What the kernel read ahead would look as if it had been cached before.
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        first = at - at % calls.PAGE
+        if dropped is not None and 0 <= at - dropped[1] < calls.PAGE:
+            first = dropped[0]  # large folios over the border are let go of only as a whole
+        try:
+            _read(fd, at, data)
+        finally:
+            calls.drop_cached(fd, first, end - first)
+        return at - at % calls.PAGE, end
 
 
-def _read(fd: int, at: int, count: int) -> Array:
-    data = np.empty(count, np.uint8)
-    done = 0
+def _codecs_of(array: ZarrArray) -> tuple[Chain, Callable[[Array, tuple[int, ...]], memoryview]]:
+    """What decodes the chunks of an array, and what encodes them."""
+    plain = plain_codecs(array)
+    if plain is not None:
+        encoder = plain.encode
+        return plain.chain, lambda full, coords: encoder(full)
+    metadata = read_metadata(array)
+    return chain_of(array, metadata), lambda full, coords: encode(metadata, full, coords)
+
+
+def _read(fd: int, at: int, data: Array) -> None:
+    done, count = 0, data.nbytes
     while done < count:
         now = os.preadv(fd, [data[done:].data], at + done)
         if not now:
             raise EOFError(f"the file ends at byte {at + done}, before byte {at + count}")
         done += now
-    return data

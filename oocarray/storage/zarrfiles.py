@@ -8,12 +8,12 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from oocarray.errors import InputChangedError
-from oocarray.pages import calls
 from oocarray.storage.draft import Draft
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.zarrfolder import ChunkFolder
@@ -69,7 +69,10 @@ class OpenFiles(Generic[T]):
         if over <= 0:
             return False
         in_hand = {id(item) for hand in self._hands.values() for item in hand}
-        idle = [at for at, item in self._items.items() if id(item) not in in_hand][:over]
+        # The oldest come first: mostly the first one looked at is closed.
+        idle = list(
+            islice((at for at, item in self._items.items() if id(item) not in in_hand), over)
+        )
         for coords in idle:
             os.close(self._items.pop(coords).fd)
         return bool(idle)
@@ -168,10 +171,9 @@ class FilePieces(Generic[T]):
         return self._folder.open(key, writable)
 
     def _file_key(self, key: str, fd: int, now: os.stat_result) -> FileKey:
-        """As ``FileKey.of``, without asking again for what is known."""
+        """As ``FileKey.of``, but for when it was made: asking takes as long as opening it."""
         path = self._folder.name(key)
-        state = now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
-        return FileKey(path, *state, calls.born(fd))
+        return FileKey(path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
 
     @contextlib.contextmanager
     def _opened(self, key: str) -> Iterator[tuple[int, os.stat_result, bool] | None]:

@@ -7,42 +7,66 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from oocarray.errors import FormatError
 
-__all__ = ["flat_bytes", "larger", "other", "undo_bytes"]
+__all__ = ["Undo", "flat_bytes", "larger", "other", "sized_library", "undo_bytes", "undo_crc32c"]
 
 Array = np.ndarray[Any, Any]
+Undo = Callable[[Any, "int | None", int, "Array | None"], Any]
+"""From bytes to the bytes before: of which size, where it is known; how many at most; and where
+they may be put, of that size.  What it returns is that place, or elsewhere."""
 
 _LZMA_MEMORY = 128 << 20  # the strongest preset takes 65 MiB, whatever the chunk's size
 _STREAMS = 1000  # one behind the other; what follows each is copied
+_FED = 64 << 10  # bytes given to a decoder together: what it makes of them stays in the cache
+_SIZED = ("zstd", "blosc", "lz4")
+_CRC = 4
 # They make Python objects, one of them by running what the chunk says.
 _OBJECTS = ("pickle", "json2", "msgpack2", "vlen-utf8", "vlen-bytes", "vlen-array")
 
 
-def undo_bytes(
-    name: str, decode: Callable[[Any], Any], config: Any
-) -> Callable[[Any, int | None, int], Any]:
-    """What undoes a codec without taking more memory than it may."""
+def undo_bytes(name: str, decode: Callable[[Any], Any] | None, config: Any) -> Undo:
+    """What undoes a codec without taking more memory than it may; `decode` is for those unknown."""
     if name in _OBJECTS:
         raise FormatError(f"codec {name} makes Python objects, which are not read")
-    if name in ("zstd", "blosc", "lz4"):
-        return lambda data, size, limit: _decode_sized(name, data, size, limit)
+    if name in _SIZED:
+        return lambda data, size, limit, out: _decode_sized(name, data, size, limit, out)
     if name in ("gzip", "zlib", "bz2", "lzma"):
-        return lambda data, size, limit: _decode_bounded(
-            name, data, limit if size is None else size, config
-        )
-    return lambda data, size, limit: decode(data)
+        return lambda data, size, limit, out: _decode_bounded(name, data, size, limit, config, out)
+    assert decode is not None, name
+    return lambda data, size, limit, out: decode(data)
 
 
-def _decode_sized(name: str, data: Any, size: int | None, limit: int) -> Array:
-    """Decompress a frame that says its size, if it says a right one."""
+def undo_crc32c(data: Any, size: int | None, limit: int, out: Array | None) -> Array:
+    """The bytes before their checksum, if it is right."""
+    import google_crc32c
+
+    raw = flat_bytes(data)
+    if raw.size < _CRC:
+        raise ValueError(f"{raw.size} bytes, but the checksum alone has {_CRC}")
+    said, found = raw[-_CRC:].view("<u4")[0], google_crc32c.value(raw[:-_CRC])
+    if said != found:
+        raise ValueError(f"its checksum is {said:08x}, but that of its bytes is {found:08x}")
+    return raw[:-_CRC]
+
+
+def sized_library(name: str) -> Any:
+    """The module that compresses and decompresses frames that say their size."""
     from numcodecs import blosc, lz4, zstd  # type: ignore[import-untyped]
 
+    if name == "blosc" and blosc.use_threads is None:
+        # As zarr-python has it: chunks are decoded side by side already.
+        blosc.use_threads = False
+    return {"zstd": zstd, "blosc": blosc, "lz4": lz4}[name]
+
+
+def _decode_sized(name: str, data: Any, size: int | None, limit: int, out: Array | None) -> Array:
+    """Decompress a frame that says its size, if it says a right one."""
     raw = flat_bytes(data)
     said = _said_size(name, raw[:18].tobytes(), raw.size)
     if said is None:
@@ -54,8 +78,10 @@ def _decode_sized(name: str, data: Any, size: int | None, limit: int) -> Array:
         size = said
     elif said != size:
         raise ValueError(other(said, size))
-    out = np.empty(size, np.uint8)
-    {"zstd": zstd, "blosc": blosc, "lz4": lz4}[name].decompress(raw, out)
+    if out is None:
+        out = np.empty(size, np.uint8)
+    assert out.nbytes == size, (out.nbytes, size)
+    sized_library(name).decompress(raw, out)
     return out
 
 
@@ -78,24 +104,43 @@ def _said_size(name: str, head: bytes, total: int) -> int | None:
     return said if width else None
 
 
-def _decode_bounded(name: str, data: Any, most: int, config: Any) -> bytes:
+def _decode_bounded(
+    name: str, data: Any, size: int | None, limit: int, config: Any, out: Array | None
+) -> Any:
     """Decompress until the end, or until there is more than there should be."""
-    pieces: list[bytes] = []
-    rest, room = flat_bytes(data).data, most + 1
+    if size is None:
+        return b"".join(_decoded(name, data, limit, config))
+    if out is None:
+        out = np.empty(size, np.uint8)
+    assert out.nbytes == size, (out.nbytes, size)
+    at = 0
+    for piece in _decoded(name, data, size, config):
+        out[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    return out if at == size else out[:at]
+
+
+def _decoded(name: str, data: Any, most: int, config: Any) -> Iterator[bytes]:
+    """What a decoder makes of one part of the bytes after the other, `most` bytes in all."""
+    rest, room, streams = flat_bytes(data).data, most, 0
     while len(rest):
-        if len(pieces) == _STREAMS:
+        if streams == _STREAMS:
             raise ValueError(f"it has more than {_STREAMS} {name} streams")
-        stream = _decompressor(name, config)
-        piece = stream.decompress(rest, room)
-        pieces.append(piece)
-        room -= len(piece)
-        if room <= 0:
-            raise ValueError(f"it decodes to more than {most} bytes")
+        stream, fed = _decompressor(name, config), 0
+        streams += 1
+        while fed < len(rest) and not stream.eof:
+            # One byte more than there is room for: then nothing is kept back inside.
+            piece = stream.decompress(rest[fed : fed + _FED], room + 1)
+            fed = min(fed + _FED, len(rest))
+            if len(piece) > room:
+                raise ValueError(f"it decodes to more than {most} bytes")
+            room -= len(piece)
+            yield piece
         if not stream.eof and config.get("format") != 3:
-            raise ValueError(f"its {name} stream ends early, after {most + 1 - room} bytes")
+            raise ValueError(f"its {name} stream ends early, after {most - room} bytes")
         # Another stream may follow; zeros behind the last one are padding.
-        rest = memoryview(getattr(stream, "unused_data", b"").lstrip(b"\0"))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        after = fed - len(stream.unused_data) if stream.eof else len(rest)
+        rest = memoryview(bytes(rest[after:]).lstrip(b"\0"))
 
 
 def _decompressor(name: str, config: Any) -> Any:
