@@ -72,7 +72,7 @@ def open(
     chunks : optional
         Blocks to work on, in any of dask's spellings: 1000, (100, -1), ((50, 50), (8,)), "auto",
         {0: 100}. Default: contiguous runs of about 16 MiB, cut to fit other arrays where needed;
-        of arrays in chunks of their own, whole chunks up to that size.
+        of arrays in chunks of their own a chunk each, small ones joined, large mapped ones cut.
 
     Returns
     -------

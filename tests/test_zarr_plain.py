@@ -276,8 +276,7 @@ def counted(tmp_path: Path) -> Path:
 def test_what_is_read_leaves_no_pages(counted: Path, shards: bool, columns: int) -> None:
     path = counted / "x.zarr"
     table, data = noise(path, columns, shards=(8, columns) if shards else None)
-    # In shards of large chunks folios reach over the border, and go with the next chunk.
-    most = (4 if columns < 1 << 18 or not shards else 600) * calls.PAGE
+    most = 4 * calls.PAGE
     for drop in (True, False):
         pieces = table.open(False)
         assert not pieces.drop

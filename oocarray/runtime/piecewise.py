@@ -103,6 +103,15 @@ class Piecewise:
         self.fill(view, block, parts)
         return Lent(block, region)
 
+    def ahead(self, view: Tiled, region: Region) -> bool:
+        """Have the disk read what is to be decoded of a region; False: of that kind is nothing."""
+        ask = getattr(self.pieces, "ahead", None)
+        if ask is None:
+            return False
+        for part in view.parts(region):
+            ask(part.piece)
+        return True
+
     def _mapped(self, fd: int, layout: Any, region: Region) -> Lent:
         start, stop = layout.span()
         file = None if self._brought is None else self._brought.file(fd, layout.file)

@@ -54,7 +54,10 @@ class TileReader:
                 return
         if _is_empty(region):
             return
-        lent = self._pieces.read(self._view, region)
+        if self._pieces.ahead(self._view, region):
+            lent = Lent(NOTHING, region)  # decoded by who computes, while the next one is read
+        else:
+            lent = self._pieces.read(self._view, region)
         with self._guard:
             self._there[key] = lent
 
@@ -64,13 +67,18 @@ class TileReader:
             return np.empty(extents(region), self._view.dtype)
         with self._guard:
             lent = self._there.get(_key(region))
-            if lent is not None:
-                return lent.block
-            for lent in ([self._last] if self._last else []) + list(self._there.values()):
-                if _inside(region, lent.region) and lent.block is not NOTHING:
-                    self._last = lent
-                    return lent.block[_relative(region, lent.region)]
-        return self._pieces.read(self._view, region).block
+            if lent is None:
+                for one in ([self._last] if self._last else []) + list(self._there.values()):
+                    if _inside(region, one.region):
+                        lent = self._last = one
+                        break
+        if lent is None:
+            return self._pieces.read(self._view, region).block
+        if lent.block is NOTHING:
+            lent.block = self._pieces.read(self._view, lent.region).block
+        if lent.region == region:
+            return lent.block
+        return lent.block[_relative(region, lent.region)]
 
     def forget(self, region: Region) -> None:
         """Let go of a region that was brought, unless it was brought again since."""

@@ -122,8 +122,8 @@ class Pieces(Protocol):
         """Close all files.
 
         Beside these, pieces that are decoded may have ``find_into(coords, out)``, which fills an
-        array of the piece's shape if it can, and ``drop``, set where what they read is to leave
-        the page cache again.
+        array of the piece's shape if it can; ``ahead(coords)``, which has the disk begin to read
+        the piece; and ``drop``, set where what they read is to leave the page cache again.
         """
 
 

@@ -30,8 +30,6 @@ __all__ = ["EncodedTable"]
 
 Array = np.ndarray[Any, Any]
 
-_READ_AHEAD = 1 << 20  # bytes: several times what the kernel reads ahead of what is asked for
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedTable:
@@ -112,8 +110,6 @@ class _OpenShard:
     size: int
     index: Array
     """First byte and length of each inner chunk, (..., 2)."""
-    dropped: tuple[int, int] = (0, 0)
-    """The range whose pages were let go of last."""
 
 
 class _EncodedPieces(FilePieces[_OpenShard]):
@@ -231,7 +227,7 @@ class _EncodedPieces(FilePieces[_OpenShard]):
             if now.st_size > self._chain.most:
                 raise self._corrupt(coords, larger(now.st_size, self._chain.most))
             data = self._room(now.st_size, reuse)
-            self._fill(fd, 0, data)
+            self._fill(fd, 0, data, part=False)
             return data
         finally:
             os.close(fd)
@@ -256,7 +252,7 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                     f"{opened.size} and a chunk at most {shard.inner.most}",
                 )
             data = self._room(count, reuse)
-            opened.dropped = self._fill(fd, start, data, opened.dropped)
+            self._fill(fd, start, data, part=True)
             return data
         finally:
             os.close(fd)
@@ -276,11 +272,11 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                 raise self._corrupt(coords, why)
             try:
                 raw = np.empty(length, np.uint8)
-                done = self._fill(fd, now.st_size - length if shard.at_end else 0, raw, (0, 0))
+                self._fill(fd, now.st_size - length if shard.at_end else 0, raw, part=True)
                 index = shard.index.decode(raw)
             except Exception as error:
                 raise self._corrupt(coords, f"index of shard {key}: {error}") from error
-            return self._files.add(outer, _OpenShard(fd, now.st_size, index, done))
+            return self._files.add(outer, _OpenShard(fd, now.st_size, index))
 
     def _room(self, count: int, reuse: bool) -> Array:
         """Where to read bytes to; pages that are used again need not be made anew."""
@@ -291,35 +287,26 @@ class _EncodedPieces(FilePieces[_OpenShard]):
             room = self._rooms.room = np.empty(count + count // 8, np.uint8)
         return room[:count]
 
-    def _fill(
-        self, fd: int, at: int, data: Array, dropped: tuple[int, int] | None = None
-    ) -> tuple[int, int]:
-        """Read bytes of a file; let go of their pages if most of them were not cached before.
-
-        Of a file that is read in parts, `dropped` is the range of the part before; the present
-        one's is returned.
-        """
+    def _fill(self, fd: int, at: int, data: Array, part: bool) -> None:
+        """Read bytes of a file; let go of their pages if most of them were not cached before."""
         if not self.drop:
-            _read(fd, at, data)
-            return 0, 0
+            return _read(fd, at, data)
         # The page that the part before ends in was left by it, and says nothing of this one.
         end, whole = at + data.nbytes, at + -at % calls.PAGE
         cached = calls.cached_bytes(fd, whole, end - whole) if end > whole else None
         if cached is None or cached * 2 >= end - whole:
-            _read(fd, at, data)
-            return 0, 0
-        if dropped is not None and data.nbytes < _READ_AHEAD:
+            return _read(fd, at, data)
+        if part:
             with contextlib.suppress(OSError):
-                # What the kernel read ahead would look as if it had been cached before.
+                # Else the kernel reads ahead, by as much again: nobody would let go of that, and
+                # it would look as if it had been there before.
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-        first = at - at % calls.PAGE
-        if dropped is not None and 0 <= at - dropped[1] < calls.PAGE:
-            first = dropped[0]  # large folios over the border are let go of only as a whole
         try:
             _read(fd, at, data)
         finally:
+            first = at - at % calls.PAGE
             calls.drop_cached(fd, first, end - first)
-        return at - at % calls.PAGE, end
+        return None
 
 
 def _codecs_of(array: ZarrArray) -> tuple[Chain, Callable[[Array, tuple[int, ...]], memoryview]]:
