@@ -303,11 +303,13 @@ def test_a_file_of_several_arrays_says_the_same_of_itself(run, convert, tmp_path
     with h5py.File("s.h5", "a") as file:
         file.attrs.update({"title": "all", "limits": [0.0, np.nan]})
         file.attrs["odd"] = file["t2m"].ref
+        file["in"].attrs["title"] = "inner"
     record = convert("s.h5", "d.zarr")
     assert record["not_kept"] == []
     made = zarr.open_group("d.zarr", mode="r")
     assert dict(made.attrs) == {"title": "all", "limits": [0.0, "NaN"]}
     assert dict(oo.open_group("d.zarr").attrs) == dict(made.attrs)
+    assert dict(made["in"].attrs) == {"title": "inner"}
 
 
 def test_xarray_reads_what_was_netcdf(run, tmp_path):

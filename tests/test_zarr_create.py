@@ -159,9 +159,8 @@ def test_dims_and_attributes(tmp_path: Path) -> None:
     theirs = zarr.open_array(path, mode="r")
     assert array.dims == theirs.metadata.dimension_names == ("y", None)
     assert dict(theirs.attrs) == {**told, "n": 3, "range": [0.5, 2.0]}
-    for bad in ({"x": math.nan}, {"x": object()}):
-        with pytest.raises(ValueError, match="attributes cannot be written as JSON"):
-            create_zarr(tmp_path / "y.zarr", (4,), "f4", attributes=bad)
+    with pytest.raises(ValueError, match="attributes cannot be written as JSON: attribute 'x'"):
+        create_zarr(tmp_path / "y.zarr", (4,), "f4", attributes={"x": object()})
     with pytest.raises(ValueError, match="2 axes"):
         create_zarr(tmp_path / "y.zarr", (4, 6), "f4", dims=("y",))
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError, OocarrayError
+from ..storage.jsonattrs import in_json
 from ..units import format_bytes, format_count, format_seconds
 from .convert import copied, opened
 from .folders import kind_of
 from .groups import GroupDraft, plain_name
-from .kept import in_json
 from .output import complain, sentence, table
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..core import Array
 
 __all__ = ["convert_group", "show_group"]
+
+_TOLD = ("zarr", "hdf5", "netcdf3")
+"""Formats of which we can tell what a file, or a group in it, says of itself."""
 
 
 def convert_group(
@@ -98,15 +101,11 @@ def _group_attributes(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """What a source says of itself and of the groups in it."""
     from ..storage.finding import attributes, sniff
-    from ..storage.zarrgroups import group_attributes
 
-    if sniff(path) != "zarr":
-        said, left = in_json(attributes(path))
-        return {"": said}, [] if said else ["attributes of the file and its groups"]
     found: dict[str, dict[str, Any]] = {}
-    left = []
+    left = [] if sniff(path) in _TOLD else ["attributes of the file"]
     for name in groups:
-        said, lost = in_json(group_attributes(os.path.join(path, name)))
+        said, lost = in_json(attributes(path, name))
         found[name] = said
         left += [f"{words} of group {name!r}" if name else words for words in lost]
     return found, left

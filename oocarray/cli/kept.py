@@ -12,7 +12,7 @@ from ..storage.jsonattrs import fill_as_text, in_json
 if TYPE_CHECKING:
     from ..core import Array
 
-__all__ = ["attributes_kept", "codec", "dims_kept", "in_json", "joined_facts"]
+__all__ = ["attributes_kept", "codec", "dims_kept", "joined_facts"]
 
 _LEVELS = {"zstd": (-7, 22), "gzip": (0, 9), "blosc": (0, 9)}
 

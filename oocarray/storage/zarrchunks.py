@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from oocarray.errors import CorruptChunkError, InputChangedError
 from oocarray.storage.draft import Draft
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.layout import Strided
-from oocarray.storage.pieces import Cuts, Stretch, even_cuts
+from oocarray.storage.pieces import Stretch
 from oocarray.storage.zarrfiles import FilePieces
 from oocarray.storage.zarrwrites import fill_with
 from oocarray.units import format_bytes
 
 if TYPE_CHECKING:
     from oocarray.storage.zarrrecord import ZarrArray
+from oocarray.storage.zarrtable import ZarrTable, cuts_of
 
 __all__ = ["ChunkPieces", "ChunkTable", "cuts_of", "piece_layout"]
 
 
-@functools.lru_cache(maxsize=256)
-def cuts_of(shape: tuple[int, ...], piece: tuple[int, ...]) -> tuple[Cuts, ...]:
-    """Where an array is cut; an axis without elements may have chunks of none."""
-    return even_cuts(shape, tuple(max(step, 1) for step in piece))
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkTable:
+class ChunkTable(ZarrTable):
     """A Zarr array, v2 or v3, whose chunks lie each in a file of its own, not encoded."""
 
-    array: ZarrArray
-
-    @property
-    def file(self) -> FileKey:
-        return self.array.file
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    @property
-    def cuts(self) -> tuple[Cuts, ...]:
-        return cuts_of(self.array.shape, self.array.chunk)
-
-    @property
-    def fill(self) -> Any:
-        return self.array.fill_value
-
-    @property
-    def encoded(self) -> bool:
-        return False
-
-    @property
-    def kind(self) -> str:
-        return self.array.kind
+    __slots__ = ()
 
     @property
     def apart(self) -> bool:

@@ -6,57 +6,45 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from oocarray.errors import CorruptChunkError
 from oocarray.pages import calls
 from oocarray.storage.draft import Draft
-from oocarray.storage.filekey import FileKey
-from oocarray.storage.pieces import Cuts, Stretch
+from oocarray.storage.pieces import Stretch
 from oocarray.storage.shards import MISSING
 from oocarray.storage.zarrchains import Chain, Shard, chain_of, encode, read_metadata
-from oocarray.storage.zarrchunks import cuts_of
 from oocarray.storage.zarrfiles import FilePieces
 from oocarray.storage.zarrinflate import larger
 from oocarray.storage.zarrplain import plain_codecs
 from oocarray.storage.zarrrecord import ZarrArray
+from oocarray.storage.zarrtable import ZarrTable
 
 __all__ = ["EncodedTable"]
+
+_AHEAD = 1 << 20
+"""Bytes that the kernel is asked to read at once: of more it may read only the first."""
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedTable:
+class EncodedTable(ZarrTable):
     """An array whose chunks must be decoded; of shards, each inner chunk alone."""
 
-    array: ZarrArray
-
-    @property
-    def file(self) -> FileKey:
-        return self.array.file
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    @property
-    def cuts(self) -> tuple[Cuts, ...]:
-        inner = _describe(self.array.document, self.array.version)[0]
-        return cuts_of(self.array.shape, inner or self.array.chunk)
-
-    @property
-    def fill(self) -> Any:
-        return self.array.fill_value
+    __slots__ = ()
 
     @property
     def encoded(self) -> bool:
         return True
+
+    @property
+    def piece(self) -> tuple[int, ...]:
+        return _describe(self.array.document, self.array.version)[0] or self.array.chunk
 
     @property
     def kind(self) -> str:
@@ -112,6 +100,16 @@ class _OpenShard:
     """First byte and length of each inner chunk, (..., 2)."""
 
 
+class _Place(NamedTuple):
+    """Bytes in a file."""
+
+    fd: int
+    start: int
+    nbytes: int
+    part: bool
+    """Whether the file has more than these."""
+
+
 class _EncodedPieces(FilePieces[_OpenShard]):
     """The chunks of one array, decoded when asked for; used by two threads."""
 
@@ -121,6 +119,8 @@ class _EncodedPieces(FilePieces[_OpenShard]):
         self.drop = False
         """Whether what a read brings into the page cache, or a write leaves there, goes again."""
         self._rooms = threading.local()
+        self._ours: dict[tuple[int, ...], bool] = {}
+        """Of what is read ahead: whether that brings it into the page cache."""
         super().__init__(array, writable, counts)
 
     def find(self, coords: tuple[int, ...]) -> Array | None:
@@ -158,14 +158,25 @@ class _EncodedPieces(FilePieces[_OpenShard]):
         shard = self._chain.shard
         return shard.inner if self._inner is not None and shard is not None else self._chain
 
+    def ahead(self, coords: tuple[int, ...]) -> None:
+        """Have the disk begin to read the bytes of a piece; do not wait."""
+        with self._place(coords) as place:
+            if place is None:
+                return
+            if self.drop:
+                self._ours[coords] = self._brings(place)
+            for at in range(place.start, place.start + place.nbytes, _AHEAD):
+                calls.will_need(place.fd, at, min(_AHEAD, place.start + place.nbytes - at))
+
     def _read(self, coords: tuple[int, ...], reuse: bool = False) -> Array | None:
         """The bytes of an encoded piece; with `reuse` until this thread reads the next."""
-        self._check_coords(coords)
-        shard = self._chain.shard
         try:
-            if self._inner is not None and shard is not None:
-                return self._read_inner(coords, shard, reuse)
-            return self._read_file(coords, reuse)
+            with self._place(coords) as place:
+                if place is None:
+                    return None
+                data = self._room(place.nbytes, reuse)
+                self._fill(place, data, self._ours.pop(coords, None))
+                return data
         except EOFError as error:
             raise self._corrupt(coords, str(error)) from error
 
@@ -215,7 +226,20 @@ class _EncodedPieces(FilePieces[_OpenShard]):
     def _corrupt(self, coords: tuple[int, ...], why: str) -> CorruptChunkError:
         return CorruptChunkError(f"{self._array.folder}, chunk {coords}: {why}", chunk=coords)
 
-    def _read_file(self, coords: tuple[int, ...], reuse: bool) -> Array | None:
+    @contextlib.contextmanager
+    def _place(self, coords: tuple[int, ...]) -> Iterator[_Place | None]:
+        """Where the bytes of an encoded piece are; None where there is no such piece."""
+        self._check_coords(coords)
+        shard = self._chain.shard
+        inner = self._inner is not None and shard is not None
+        found = self._in_shard(coords, shard) if inner else self._in_file(coords)  # type: ignore[arg-type]
+        try:
+            yield found
+        finally:
+            if found is not None:
+                os.close(found.fd)
+
+    def _in_file(self, coords: tuple[int, ...]) -> _Place | None:
         key = self._array.key(coords)
         with self._lock, self._opened(key) as opened:
             if opened is None:
@@ -223,26 +247,19 @@ class _EncodedPieces(FilePieces[_OpenShard]):
             fd, now, _ = opened
             if not self._writable:
                 self._remember(key, now, now.st_size, now.st_mtime_ns)
-        try:
-            if now.st_size > self._chain.most:
-                raise self._corrupt(coords, larger(now.st_size, self._chain.most))
-            data = self._room(now.st_size, reuse)
-            self._fill(fd, 0, data, part=False)
-            return data
-        finally:
+        if now.st_size > self._chain.most:
             os.close(fd)
+            raise self._corrupt(coords, larger(now.st_size, self._chain.most))
+        return _Place(fd, 0, now.st_size, False)
 
-    def _read_inner(self, coords: tuple[int, ...], shard: Shard, reuse: bool) -> Array | None:
+    def _in_shard(self, coords: tuple[int, ...], shard: Shard) -> _Place | None:
         outer = tuple(at // n for at, n in zip(coords, shard.grid, strict=True))
-        place = tuple(at % n for at, n in zip(coords, shard.grid, strict=True))
+        inside = tuple(at % n for at, n in zip(coords, shard.grid, strict=True))
         with self._lock:
             opened = self._files.get(outer) or self._open_shard(outer, coords, shard)
             if opened is None:
                 return None
-            # A shard may be closed by another thread as soon as the lock is let go of.
-            fd = os.dup(opened.fd)
-        try:
-            start, count = (int(number) for number in opened.index[place])
+            start, count = (int(number) for number in opened.index[inside])
             if (start, count) == (MISSING, MISSING):
                 return None
             if start + count > opened.size or count > shard.inner.most:
@@ -251,11 +268,8 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                     f"its shard's index says {count} bytes from byte {start} on, but the file has "
                     f"{opened.size} and a chunk at most {shard.inner.most}",
                 )
-            data = self._room(count, reuse)
-            self._fill(fd, start, data, part=True)
-            return data
-        finally:
-            os.close(fd)
+            # A shard may be closed by another thread as soon as the lock is let go of.
+            return _Place(os.dup(opened.fd), start, count, True)
 
     def _open_shard(
         self, outer: tuple[int, ...], coords: tuple[int, ...], shard: Shard
@@ -272,7 +286,8 @@ class _EncodedPieces(FilePieces[_OpenShard]):
                 raise self._corrupt(coords, why)
             try:
                 raw = np.empty(length, np.uint8)
-                self._fill(fd, now.st_size - length if shard.at_end else 0, raw, part=True)
+                start = now.st_size - length if shard.at_end else 0
+                self._fill(_Place(fd, start, length, True), raw)
                 index = shard.index.decode(raw)
             except Exception as error:
                 raise self._corrupt(coords, f"index of shard {key}: {error}") from error
@@ -287,26 +302,29 @@ class _EncodedPieces(FilePieces[_OpenShard]):
             room = self._rooms.room = np.empty(count + count // 8, np.uint8)
         return room[:count]
 
-    def _fill(self, fd: int, at: int, data: Array, part: bool) -> None:
-        """Read bytes of a file; let go of their pages if most of them were not cached before."""
-        if not self.drop:
-            return _read(fd, at, data)
+    def _brings(self, place: _Place) -> bool:
+        """Whether reading it brings most of it into the page cache."""
         # The page that the part before ends in was left by it, and says nothing of this one.
-        end, whole = at + data.nbytes, at + -at % calls.PAGE
-        cached = calls.cached_bytes(fd, whole, end - whole) if end > whole else None
-        if cached is None or cached * 2 >= end - whole:
-            return _read(fd, at, data)
-        if part:
+        end, whole = place.start + place.nbytes, place.start + -place.start % calls.PAGE
+        cached = calls.cached_bytes(place.fd, whole, end - whole) if end > whole else None
+        ours = cached is not None and cached * 2 < end - whole
+        if ours and place.part:
             with contextlib.suppress(OSError):
                 # Else the kernel reads ahead, by as much again: nobody would let go of that, and
                 # it would look as if it had been there before.
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+                os.posix_fadvise(place.fd, 0, 0, os.POSIX_FADV_RANDOM)
+        return ours
+
+    def _fill(self, place: _Place, data: Array, ours: bool | None = None) -> None:
+        """Read bytes of a file; let go of their pages if most of them were not cached before."""
+        if ours is None:
+            ours = self.drop and self._brings(place)
         try:
-            _read(fd, at, data)
+            _read(place.fd, place.start, data)
         finally:
-            first = at - at % calls.PAGE
-            calls.drop_cached(fd, first, end - first)
-        return None
+            if ours:
+                first = place.start - place.start % calls.PAGE
+                calls.drop_cached(place.fd, first, place.start + place.nbytes - first)
 
 
 def _codecs_of(array: ZarrArray) -> tuple[Chain, Callable[[Array, tuple[int, ...]], memoryview]]:

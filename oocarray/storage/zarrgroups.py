@@ -332,8 +332,10 @@ def _unknown(root: str, name: str) -> FormatError:
     try:
         names = list(list_arrays(root))
     except FormatError:  # too many, or some of them broken: that is not what was asked
-        names = []
+        return FormatError(f"{root} has no dataset {name!r}")
+    if not names:
+        return FormatError(f"{root} has no dataset {name!r}, nor any other; open another group")
     close = difflib.get_close_matches(name, names, 5, 0.4) or names[:_SHOWN]
-    known = ", ".join(map(repr, close)) or "nothing"
+    known = ", ".join(map(repr, close))
     more = f" and {len(names) - len(close)} more" if len(names) > len(close) else ""
     return FormatError(f"{root} has no dataset {name!r}; dataset= may be {known}{more}")

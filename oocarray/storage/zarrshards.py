@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,9 +27,10 @@ from oocarray.errors import CorruptChunkError, FormatError, InputChangedError
 from oocarray.storage import shards
 from oocarray.storage.draft import Draft
 from oocarray.storage.filekey import FileKey
-from oocarray.storage.pieces import Cuts, Stretch
-from oocarray.storage.zarrchunks import cuts_of, piece_layout
+from oocarray.storage.pieces import Stretch
+from oocarray.storage.zarrchunks import piece_layout
 from oocarray.storage.zarrfiles import FilePieces
+from oocarray.storage.zarrtable import ZarrTable, cuts_of
 from oocarray.storage.zarrwrites import (
     fill_with,
     make_room,
@@ -50,36 +51,15 @@ _MOST_OPEN = 32
 _LAYOUTS = 512  # kept for each open shard
 
 
-@dataclass(frozen=True, slots=True)
-class ShardTable:
+class ShardTable(ZarrTable):
     """A Zarr array whose inner chunks lie in shards, not encoded."""
 
-    array: ZarrArray
+    __slots__ = ()
 
     @property
-    def file(self) -> FileKey:
-        return self.array.file
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    @property
-    def cuts(self) -> tuple[Cuts, ...]:
+    def piece(self) -> tuple[int, ...]:
         assert self.array.inner is not None, self.array
-        return cuts_of(self.array.shape, self.array.inner)
-
-    @property
-    def fill(self) -> Any:
-        return self.array.fill_value
-
-    @property
-    def encoded(self) -> bool:
-        return False
-
-    @property
-    def kind(self) -> str:
-        return self.array.kind
+        return self.array.inner
 
     def open(self, writable: bool) -> ShardPieces:
         """Open it in this process.
