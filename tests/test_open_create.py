@@ -77,7 +77,7 @@ def test_what_cannot_be_opened(npy: Make, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="order= is for raw arrays"):
         oo.open(path, order="F")
     (tmp_path / "x.dat").write_bytes(b"something else")
-    with pytest.raises(oo.FormatError, match=r"x.dat is in no format known here .* give shape= and"):
+    with pytest.raises(oo.FormatError, match=r"x.dat is in no format known .* give shape= and"):
         oo.open(tmp_path / "x.dat")
     with pytest.raises(FileNotFoundError):
         oo.open(tmp_path / "none.npy")

@@ -12,14 +12,18 @@ from oocarray.storage.pieces import Cuts, even_cuts
 from oocarray.storage.tiled import Tiled, tiled
 
 
+I8 = np.dtype("i8")
+NOWHERE = FileKey("/nowhere", 1, 2, 3, 4)
+
+
 @dataclass(frozen=True)
 class Fake:
     """Pieces of an array that is there."""
 
     cuts: tuple[Cuts, ...]
-    dtype: np.dtype = np.dtype("i8")
+    dtype: np.dtype = I8
     encoded: bool = False
-    file: FileKey = FileKey("/nowhere", 1, 2, 3, 4)
+    file: FileKey = NOWHERE
 
 
 def gathered(view: Tiled, array: np.ndarray, region=None) -> np.ndarray:
