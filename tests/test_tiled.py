@@ -11,7 +11,6 @@ from oocarray.storage.layout import FileKey
 from oocarray.storage.pieces import Cuts, even_cuts
 from oocarray.storage.tiled import Tiled, tiled
 
-
 I8 = np.dtype("i8")
 NOWHERE = FileKey("/nowhere", 1, 2, 3, 4)
 
