@@ -167,9 +167,9 @@ def _cached(case: Case | Fresh, data: Data) -> tuple[int, str]:
     """Bytes that a case wants to find in the page cache, and the option that makes them less."""
     if case.name in _IN_MEMORY:
         return data.nbytes("source"), "--size"
-    warm = isinstance(case, Case) and case.warm
-    option = "--part" if case.reads in STORES else "--pair"
-    return (data.nbytes(case.reads), option) if warm else (0, "")
+    if not (isinstance(case, Case) and case.warm):
+        return 0, ""
+    return data.nbytes(case.reads), "--part" if case.reads in STORES else "--pair"
 
 
 def _needed(cases: list[Case | Fresh], settings: Settings) -> int:

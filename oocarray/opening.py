@@ -14,6 +14,7 @@ from .errors import FormatError
 from .lazy.expr import MemoryNode, StoredNode
 from .lazy.regrid import regrid
 from .storage.files import PathLike, open_raw
+from .storage.finding import find
 from .storage.layout import Strided
 from .storage.memmaps import layout_of
 from .storage.opened import Opened
@@ -117,8 +118,6 @@ def open(
     def one(path: PathLike) -> Opened:
         if shape is not None:
             return Opened(open_raw(path, shape, dtype, offset, order, _for_files(mode)), "raw")
-        from .storage.finding import find
-
         return find(path, dataset, _for_files(mode))
 
     if _several(path):

@@ -15,7 +15,6 @@ from oocarray.errors import FormatError, NotRegularFileError
 from oocarray.storage.files import PathLike, open_npy, open_regular
 from oocarray.storage.npy import MAGIC
 from oocarray.storage.opened import Opened
-from oocarray.storage.zarrgroups import is_zarr, split_path
 
 __all__ = ["attributes", "find", "names_in", "sniff"]
 
@@ -54,6 +53,8 @@ def sniff(path: PathLike) -> str:
 
 def _in_zarr(path: PathLike) -> bool:
     """Whether a path is a folder of Zarr, or the name of something in one."""
+    from oocarray.storage.zarrgroups import is_zarr, split_path
+
     if is_zarr(path):
         return True
     root, inside = split_path(path)
@@ -153,7 +154,7 @@ def names_in(path: PathLike) -> dict[str, str]:
     """
     kind = sniff(path)
     if kind == "zarr":
-        from oocarray.storage.zarrgroups import list_arrays
+        from oocarray.storage.zarrgroups import is_zarr, list_arrays, split_path
 
         if not is_zarr(path):
             root, inside = split_path(path)
