@@ -42,7 +42,8 @@ WORKS = {
     "Creation": """
         arange array asanyarray asarray ascontiguousarray copy create diag diagflat empty
         empty_like eye from_array from_dlpack fromfunction full full_like geomspace identity
-        indices linspace logspace meshgrid ones ones_like open tri tril triu zeros zeros_like
+        indices linspace logspace meshgrid ones ones_like open open_group tri tril triu zeros
+        zeros_like
     """,
     "Elementwise": """
         abs absolute acos acosh add angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh
@@ -98,7 +99,7 @@ WORKS = {
         result_type uint16 uint32 uint64 uint8 __array_api_version__ __array_namespace_info__
     """,
     "Blocks and evaluation": """
-        Array Future Store compute kernel map_blocks options persist rechunk store update_blocks
+        Array Future Group Store compute kernel map_blocks options persist rechunk store update_blocks
     """,
 }
 
