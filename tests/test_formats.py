@@ -397,3 +397,17 @@ def test_arguments_that_do_not_go_together(tmp_path):
         oo.open(tmp_path / "x.bin")
     with pytest.raises(FormatError, match="is no group"):
         oo.open_group(tmp_path / "x.npy")
+
+
+def test_large_chunks_are_worked_on_in_little_memory_where_they_are_mapped(tmp_path):
+    a = np.random.default_rng(3).normal(size=(1024, 1024)).astype("f4")
+    plain_one = by_zarr(tmp_path / "x", a, chunks=(1024, 1024), compressors=None)
+    packed_one = by_zarr(tmp_path / "y", a, chunks=(1024, 1024), compressors="auto")
+    x = oo.open(plain_one)
+    wanted = [x.mean().compute(), *x.std(axis=0).compute()]
+    with oo.options(memory="3 MiB", workers=1, scheduler="serial"):
+        assert [x.mean().compute(), *x.std(axis=0).compute()] == wanted
+        (x + 1).store(tmp_path / "z.zarr")
+        with pytest.raises(oo.BudgetError, match="give at least"):
+            oo.open(packed_one).mean().compute()
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "z.zarr")[...], a + 1)

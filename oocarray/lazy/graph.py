@@ -13,8 +13,10 @@ from .node import postorder
 
 __all__ = [
     "Root",
+    "cuttable",
     "even",
     "flexible",
+    "has_decoded",
     "itemsize_of",
     "label_of",
     "level_of",
@@ -81,6 +83,27 @@ def flexible(node: Node) -> bool:
         isinstance(below, (MapNode, PickNode))
         for below in postorder(node, lambda n: not n.whole_first)
     )
+
+
+def cuttable(node: Node) -> bool:
+    """Whether parts of blocks can be made for the price of a part: nothing is decoded for them."""
+    return flexible(node) and not any(
+        (isinstance(below, OpNode) and below.operation.uneven) or _decoded(below)
+        for below in postorder(node, lambda n: not n.whole_first)
+    )
+
+
+def _decoded(node: Node) -> bool:
+    return (
+        isinstance(node, StoredNode)
+        and isinstance(node.source, Tiled)
+        and node.source.table.encoded
+    )
+
+
+def has_decoded(node: Node) -> bool:
+    """Whether something that this node is made of must be decoded, chunk by chunk."""
+    return any(map(_decoded, postorder(node, lambda n: not n.whole_first)))
 
 
 def even(node: Node) -> bool:

@@ -6,6 +6,7 @@ reduction that something else needs ends in an earlier stage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from .collect import Collect
 from .expr import Node, ReduceNode
 from .graph import (
     Root,
+    cuttable,
     even,
     itemsize_of,
     label_of,
@@ -78,8 +80,9 @@ class _Lowering:
                     key = sources_of(reduce.source), reduce.source.shape
                     stored.setdefault(key, []).append(reduce)
                 else:
-                    grid = Grid(reduce.source.chunks)
-                    draft = self._fitting(reduce, level) or self._new(grid, level, reduce.source)
+                    draft = self._fitting(reduce, level)
+                    if draft is None:
+                        draft = self._new(self._items(reduce), level, reduce.source)
                     self._place_reduction(reduce, draft)
             for reduces in stored.values():
                 self._place_together(reduces, level)
@@ -134,6 +137,17 @@ class _Lowering:
         draft.writes.append(write)
         draft.values.append(value)
         draft.labels.append(label_of(node))
+
+    def _items(self, reduce: ReduceNode) -> Grid:
+        """Blocks of an array that has its own; its leaves, where there is little room and any
+        part can be made by itself."""
+        blocks = Grid(reduce.source.chunks)
+        large = math.prod(blocks.max_block_shape) * itemsize_of(reduce.source) > 2 * self.unit
+        return (
+            leaves_of(reduce.source, reduce.reduction)
+            if large and cuttable(reduce.source)
+            else blocks
+        )
 
     def _place_together(self, nodes: list[ReduceNode], level: int) -> None:
         """Place reductions of one stored array: in passes that are there, else in few new ones."""

@@ -18,7 +18,7 @@ from ..plan import Plan
 from ..storage.tiled import Tiled
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
-from .graph import Root, flexible
+from .graph import Root, flexible, has_decoded
 from .leafcuts import leaves_of
 
 __all__ = ["split_blocks", "splittable_axes"]
@@ -47,9 +47,9 @@ def split_blocks(roots: Sequence[Root], plan: Plan, share: int) -> Sequence[Root
         return roots
     split = _Split(cost, share)
     return [
-        # What is encoded is written in whole chunks.
+        # What is encoded is written in whole chunks, and read in them: a part would cost as much.
         root
-        if isinstance(root.target, Tiled) and root.target.table.encoded
+        if (isinstance(root.target, Tiled) and root.target.table.encoded) or has_decoded(root.node)
         else Root(split.root(root.node), root.target, root.in_place)
         for root in roots
     ]
