@@ -178,8 +178,8 @@ def _check_encoded(stage: Stage, target: Tiled) -> None:
         pieces = tuple(cut.most for cut in target.table.cuts)
         raise PlanError(
             f"{stage.label}: blocks of shape {grid.max_block_shape} do not consist of whole chunks "
-            f"of {path_of(target)}, {pieces}, which are compressed; rechunk({pieces}) what is "
-            "stored, or store it without compressors="
+            f"of {path_of(target)}, {pieces}, which are compressed; assign or store whole ones "
+            f"(rechunk({pieces}) what is stored), or make the array without compressors="
         )
 
 

@@ -411,3 +411,21 @@ def test_large_chunks_are_worked_on_in_little_memory_where_they_are_mapped(tmp_p
         with pytest.raises(oo.BudgetError, match="give at least"):
             oo.open(packed_one).mean().compute()
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "z.zarr")[...], a + 1)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", ">i4"])
+@pytest.mark.parametrize("how", [{"shards": False}, {}, {"compressors": "zstd"}], ids=str)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_single_elements_keep_their_byte_order(tmp_path, dtype, how, scheduler):
+    with oo.options(scheduler=scheduler, workers=1):
+        x = oo.create(tmp_path / "none.zarr", (), dtype, **how)
+        x[...] = 8
+        assert x.compute() == zarr.open_array(tmp_path / "none.zarr")[...] == 8
+        if "compressors" not in how:
+            y = oo.create(tmp_path / "one.zarr", (3,), dtype, chunks=(3,), **how)
+            y[...] = 1
+            y[1] = 6
+            assert y.compute().tolist() == zarr.open_array(tmp_path / "one.zarr")[...].tolist()
+            assert y.compute().tolist() == [1, 6, 1]
+        oo.from_array(np.array(1.0)).store(tmp_path / "zero.zarr", **how)
+        assert zarr.open_array(tmp_path / "zero.zarr")[...] == 1

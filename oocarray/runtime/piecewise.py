@@ -126,7 +126,7 @@ class Piecewise:
     def fill(self, view: Tiled, block: Block, parts: list[Part]) -> None:
         """Copy pieces to where they belong in a block."""
         for part in parts:
-            place = block[part.place] if part.place else block
+            place = part.at(block)
             if self._into is not None and part.plain and self._into(part.piece, place):
                 continue
             found = self.pieces.find(part.piece)

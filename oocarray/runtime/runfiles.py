@@ -185,6 +185,10 @@ def _named(path: str, name: FileId) -> bool:
 
 def _lost(path: str, written: bool) -> Exception:
     how = "replaced by another file" if os.path.exists(path) else "removed"
+    if written and os.path.basename(path) in ("zarr.json", ".zarray"):
+        return InputChangedError(
+            f"{path} was {how} while the array was changed; the blocks are changed, in its chunks"
+        )
     if written:
         return FileNotFoundError(
             errno.ENOENT, f"it was {how} while it was changed, and the changes with it", path

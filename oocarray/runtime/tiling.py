@@ -177,7 +177,7 @@ class TileWriter:
         kept = 0
         for one in lent:
             for part in one.parts:
-                self._store(part, one.block[part.place])
+                self._store(part, part.at(one.block))
             if one.window is not None and self._away:
                 calls.wait_written(one.fd, one.window.origin, one.window.length)
                 one.drop = True

@@ -40,10 +40,14 @@ class Part:
 
     def of(self, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The elements of this part, as a view of those of its piece."""
-        found = piece[self.keys]
+        found = _view(piece, self.keys)
         order = [axis for axis in self.axes if axis >= 0]
         rest = [axis for axis in range(piece.ndim) if axis not in order]
         return found.transpose(*order, *rest).reshape(self.shape)
+
+    def at(self, block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The elements of a block of the region that this part is, as a view."""
+        return _view(block, self.place)
 
     @property
     def plain(self) -> bool:
@@ -291,6 +295,11 @@ class Tiled:
                 ends = line.start, line.start + (line.count - 1) * line.step
                 found[line.axis] = min(ends), max(ends)
         return found
+
+
+def _view(array: np.ndarray[Any, Any], keys: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+    # Of no axes, the keys alone would give a scalar: a copy, in the machine's byte order.
+    return array[keys] if keys else array[...]
 
 
 def tiled(table: Table) -> Tiled:

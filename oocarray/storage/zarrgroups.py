@@ -288,7 +288,7 @@ def open_zarr(path: PathLike, dataset: str | None = None) -> Opened:
     root, inside = split_path(path)
     given = [inside] if inside else []
     if dataset is not None:
-        given.append(dataset)
+        given.append(str(dataset))
     folder = root
     if given:
         name = _check_name("/".join(given), root)
