@@ -311,7 +311,7 @@ def test_a_dataset_that_lies_in_one_run_has_a_picture(run, file):
 
 @pytest.fixture
 def script(tmp_path) -> None:
-    (tmp_path / "work.py").write_text("def twice(block):\n    return block * 2\n")
+    (tmp_path / "doubling.py").write_text("def twice(block):\n    return block * 2\n")
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def script(tmp_path) -> None:
     ],
 )
 def test_map_of_zarr(run, group, script, words):
-    code, out, errors = run("map", "work.py:twice", *words, "--scheduler", "threads", "--json")
+    code, out, errors = run("map", "doubling.py:twice", *words, "--scheduler", "threads", "--json")
     assert (code, errors) == (0, "")
     record = json.loads(out)
     assert record["bytes_read"] == record["bytes_written"] == 6 * 80 * 500 * 2
@@ -334,13 +334,13 @@ def test_map_of_zarr(run, group, script, words):
 
 def test_map_of_hdf5(run, file, script):
     words = ["--scheduler", "threads", "--in-dataset", "in/cut"]
-    assert run("map", "work.py:twice", "f.h5", "d.zarr", *words)[0] == 0
+    assert run("map", "doubling.py:twice", "f.h5", "d.zarr", *words)[0] == 0
     np.testing.assert_array_equal(zarr.open_array("d.zarr", mode="r")[...], np.full((8, 9), 2.0))
-    code, out, errors = run("map", "work.py:twice", "f.h5", "e.zarr", *words, "--explain")
+    code, out, errors = run("map", "doubling.py:twice", "f.h5", "e.zarr", *words, "--explain")
     assert (code, errors) == (0, "")
     assert "writes" in out
     assert not os.path.lexists("e.zarr")
-    code, _, errors = run("map", "work.py:twice", "f.h5", "e.zarr", "--scheduler", "threads")
+    code, _, errors = run("map", "doubling.py:twice", "f.h5", "e.zarr", "--scheduler", "threads")
     assert code == 1
     assert "--in-dataset one of: 'in/cut'" in one_line(errors)
 
