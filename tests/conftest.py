@@ -189,21 +189,14 @@ def _mapped(folder: Path) -> set[str]:
     }
 
 
-_since_all = 0
-_SELDOM = 200
-"""Tests after which all that earlier ones have left is looked through again."""
-
-
-def _collect_once() -> None:
-    """Collect what is left, and set what is alive aside.
+@pytest.fixture(autouse=True, scope="module")
+def _objects_of_earlier_modules() -> None:
+    """Set aside what is alive when a module of tests begins.
 
     After some thousand tests and a few hundred compiled kernels there are millions of objects: to
     look through all of them before and after each test takes longer than the tests.
     """
-    global _since_all
-    _since_all += 1
-    if _since_all % _SELDOM == 0:
-        gc.unfreeze()
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
@@ -215,7 +208,7 @@ def no_leaks(tmp_path: Path) -> Iterator[None]:
     A warm pool of workers may stay.  When it was started by this test, its pipes, sockets,
     other nameless descriptors and its threads are taken for the pool's.
     """
-    _collect_once()
+    gc.collect()
     processes, descriptors, mapped = _processes(), _descriptors(), _mapped(tmp_path)
     threads = set(threading.enumerate())
 

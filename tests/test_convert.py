@@ -425,7 +425,10 @@ def test_a_conversion_that_is_ended_leaves_nothing(tmp_path, number):
             time.sleep(0.02)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, errors
+    # Python ends itself by the signal, as a shell shows by the same code, where that came while a
+    # string was executed (a dataclass being made), whoever has caught it since.
+    by_python = {-signal.SIGINT} if number == signal.SIGINT else set()
+    assert process.returncode in {128 + number} | by_python, errors
     assert "Traceback" not in errors
     assert os.listdir(tmp_path) == ["g.zarr"]
 

@@ -137,6 +137,7 @@ def test_later_runs_do_not_copy(tmp_path, monkeypatch):
         assert shared_bytes() - before < 100 << 20
         before = shared_bytes()
         del y
+        gc.unfreeze()
         gc.collect()
         # Idle workers hold nothing of it either.
         assert before - shared_bytes() > 100 << 20
