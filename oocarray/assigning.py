@@ -157,10 +157,10 @@ def _fill(view: StoredNode, value: Any) -> None:
             f"durability={options.durability!r} for an update in place needs a journal, which "
             'this version does not have; use durability="none", or store() into a new file'
         )
-    from .backends import mapped
+    from .backends.choosing import evaluate
 
     try:
-        mapped.evaluate([Root(node, target, in_place=in_place)], options)
+        evaluate([Root(node, target, in_place=in_place)], options)
     except OverlapError:
         if not in_place:
             raise
@@ -177,13 +177,13 @@ def _is(node: Node, target: Strided | Tiled) -> bool:
 
 def _detour(node: Node, target: Strided | Tiled, options: Options) -> None:
     """Compute a value before a byte of it is written."""
-    from .backends import mapped
+    from .backends.choosing import evaluate
 
     if target.nbytes <= memory_of(options) // 2:
-        (result,) = mapped.evaluate([Root(node)], options)
-        mapped.evaluate([Root(MemoryNode(np.asarray(result)), target)], options)
+        (result,) = evaluate([Root(node)], options)
+        evaluate([Root(MemoryNode(np.asarray(result)), target)], options)
         return
     folder = os.path.dirname(path_of(target))
     with tempfile.TemporaryDirectory(prefix=".oocarray-", dir=folder) as aside:
         made = Array(node).store(os.path.join(aside, "scratch.npy"))
-        mapped.evaluate([Root(made.node, target)], options)
+        evaluate([Root(made.node, target)], options)

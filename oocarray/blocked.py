@@ -1,4 +1,4 @@
-"""The blocks of an array as arrays themselves, by their position in the grid; it makes none."""
+"""The blocks of an array as arrays themselves, ours or one of dask's; it makes none."""
 
 from __future__ import annotations
 
@@ -86,3 +86,40 @@ class Blocked:
     def npartitions(self) -> int:
         """Number of blocks."""
         return Blocks(self).size
+
+    def to_dask(self, chunks: Any = None) -> Any:
+        """Return the same array as one of dask, whose blocks are read where dask runs them.
+
+        Files stay where they are: what travels is an address, never a copy or a hash of the
+        elements. An expression is built again of dask's own functions.
+
+        Parameters
+        ----------
+        chunks : optional
+            Blocks of the result, as ``dask.array.Array.rechunk`` takes them. Default: those that
+            were set; of arrays whose blocks nobody set as dask would choose them.
+
+        Returns
+        -------
+        dask.array.Array
+
+        Raises
+        ------
+        ImportError
+            dask is not installed.
+        NotImplementedError
+            Something in the expression has no counterpart; the message says what.
+
+        Examples
+        --------
+        >>> import oocarray as oo
+        >>> x = oo.from_array(np.arange(6.0), chunks=4)
+        >>> (x + 1).to_dask().sum().compute()
+        np.float64(21.0)
+        """
+        from .backends.dasked.translate import to_dask
+        from .config import merged
+
+        array: Any = self
+        found = to_dask(array.node, merged({}))
+        return found if chunks is None else found.rechunk(chunks)

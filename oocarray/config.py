@@ -24,8 +24,11 @@ _CHOICES = {
     "durability": ("none", "process", "machine"),
     "on_error": ("raise", "skip", "fill"),
     "math": ("vector", "libm"),
+    "backend": ("mapped", "dask", "zarr"),
 }
 _SWITCHES = ("progress", "drop", "lock", "fuse")
+_CLIENT = ("submit", "scatter", "run", "cancel", "nthreads", "scheduler_info")
+"""What a client of dask.distributed is told by: the library itself is not imported."""
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 _within: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
@@ -50,8 +53,9 @@ class options:
         what the machine and its control groups have room for.
     workers : int, optional
         Worker processes or threads, at most 256. Default: the processors this process may use.
-    scheduler : {"processes", "threads", "serial"}, optional
-        Default: processes.
+    scheduler : {"processes", "threads", "serial"} or distributed.Client, optional
+        Who runs the tasks; with a client of dask.distributed its workers, over a file system that
+        all of them see. Default: processes.
     durability : {"none", "process", "machine"}, optional
         What has happened to a new file when its run returns: nothing but a rename; or its
         bytes and its name are on the disk ("process" and "machine"). Default: none.
@@ -77,6 +81,9 @@ class options:
     tuning : bool, optional
         Whether what ``oocarray tune`` has kept for the file system of the output (or of the
         largest input) is followed. It changes the speed, never a result. Default: yes.
+    backend : {"mapped", "dask", "zarr"}, optional
+        Who computes and stores: this package, on mapped files; or, to compare, dask.array on its
+        threads, or a loop over blocks with zarr-python and NumPy. Default: mapped.
 
     Each has an environment variable: ``OOCARRAY_MEMORY``, ``OOCARRAY_WORKERS`` and so on. None
     stands for the default, whatever else is set.
@@ -267,9 +274,21 @@ def _value(name: str, value: Any) -> Any:
         return _switch(name, value)
     if name == "tuning":
         return _tuning(value)
+    if name == "scheduler":
+        return _scheduler(value)
     if name == "fill_value" and isinstance(value, str):
         return _number(value)
     return value
+
+
+def _scheduler(value: Any) -> Any:
+    """A name, which the run compares with those it knows, or a client of dask.distributed."""
+    if isinstance(value, str) or all(hasattr(value, name) for name in _CLIENT):
+        return value
+    raise TypeError(
+        f"scheduler={value!r} is neither a name (processes, threads, serial) nor a "
+        "distributed.Client"
+    )
 
 
 def _switch(name: str, value: Any) -> bool:

@@ -166,9 +166,9 @@ class Array(Operators, Shaped, Blocked, Stored, Reductions, Shown):
 
     def _computed(self, chosen: Options) -> Any:
         self._check_fits(chosen.memory)
-        from .backends import mapped
+        from .backends.choosing import evaluate
 
-        (result,) = mapped.evaluate([Root(self.node)], chosen)
+        (result,) = evaluate([Root(self.node)], chosen)
         return result[()] if not result.shape else result
 
     def persist(self, **options: Any) -> Array:

@@ -78,6 +78,8 @@ class Options:
     """Whose elementary functions fused loops use: ours, or the system's."""
     tuning: Tuning | None = None
     """How to deal with the disk; None: what `oocarray tune` has kept for the run's files."""
+    backend: Literal["mapped", "dask", "zarr"] = "mapped"
+    """Who evaluates: we, or a library to compare with."""
 
 
 # ---- where data lies -------------------------------------------------------------------

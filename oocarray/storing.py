@@ -203,9 +203,9 @@ def _compute(args: Sequence[Any], options: Options) -> tuple[Any, ...]:
         for draft in drafts:
             draft.discard()
         raise
-    from .backends import mapped
+    from .backends.choosing import evaluate
 
-    results.extend(mapped.evaluate(roots, options, drafts) if roots else [])
+    results.extend(evaluate(roots, options, drafts) if roots else [])
     return tuple(item() for item in waiting)
 
 
@@ -214,7 +214,7 @@ def _begin_store(
 ) -> Callable[[], Any]:
     """Prepare the target of a store; return what opens it afterwards."""
     array, target = order.array, order.target
-    from .backends import mapped
+    from .backends.choosing import evaluate
 
     node = array.node
     learn_dtypes(node, options)
@@ -227,12 +227,14 @@ def _begin_store(
         )
     if isinstance(node, ReduceNode) or _reads(node, target):
         # A result is small: it is computed, then written. So is what is made of its own target.
-        (result,) = mapped.evaluate([Root(node)], options)
+        (result,) = evaluate([Root(node)], options)
         node = MemoryNode(np.asarray(result))
         array = Array(node)
     place: Strided | Tiled | InMemory
     if isinstance(target, (str, os.PathLike)):
-        new = new_target(array, target, order.format, order.overwrite, order.how)
+        # zarr-python writes a shard anew for each part of it: what writes through it has none.
+        sharded = options.backend == "mapped"
+        new = new_target(array, target, order.format, order.overwrite, order.how, sharded)
         node, place = new.node, new.place
         drafts.append(new.draft)
         if any(new.draft.path == other.path for other in drafts[:-1]):
@@ -248,7 +250,7 @@ def _begin_store(
         # made of others of them is made before.
         in_place = None if seen(node, place) else replaces(node, place)
         if in_place is None:
-            node = MemoryNode(np.asarray(mapped.evaluate([Root(node)], options)[0]))
+            node = MemoryNode(np.asarray(evaluate([Root(node)], options)[0]))
         elif in_place:
             node = replaced_by(node, place)
     roots.append(Root(node, place, bool(in_place)))

@@ -61,7 +61,12 @@ class _Aside:
 
 
 def new_target(
-    array: Array, path: PathLike, format: str | None, overwrite: bool, how: Mapping[str, Any]
+    array: Array,
+    path: PathLike,
+    format: str | None,
+    overwrite: bool,
+    how: Mapping[str, Any],
+    sharded: bool = True,
 ) -> Target:
     """Make the file that an array is to be stored into, complete but for its elements.
 
@@ -75,6 +80,8 @@ def new_target(
     overwrite : bool
     how : mapping
         Of `ZARR_WORDS`, what was said.
+    sharded : bool
+        Whether a Zarr array has shards where nobody said which.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def new_target(
     """
     kind = format_of(path, format)
     if kind == "zarr":
-        return _new_zarr(array, path, overwrite, how)
+        return _new_zarr(array, path, overwrite, how if sharded else {"shards": False, **how})
     if how:
         raise TypeError(f"{', '.join(f'{word}=' for word in how)} is for Zarr arrays (x.zarr)")
     make = draft_npy if kind == "npy" else draft_raw

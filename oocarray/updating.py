@@ -93,9 +93,9 @@ def update_blocks(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -
             f"{call.name}: blocks of shape {array.shape} would be changed once for each block of "
             f"the larger shape {call.shape} of another argument"
         )
-    from .backends import mapped
+    from .backends.choosing import evaluate
 
-    mapped.evaluate([Root(call, node.source, in_place=True)], options)
+    evaluate([Root(call, node.source, in_place=True)], options)
 
 
 def _check_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

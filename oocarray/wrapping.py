@@ -1,4 +1,4 @@
-"""Finds the file behind an array of zarr-python, h5py or xarray; it reads no element of it.
+"""Finds the file behind an array of zarr-python, h5py, xarray or dask; it reads no element of it.
 
 Whose object it is follows from the names of its classes: none of these libraries is imported.
 """
@@ -28,7 +28,7 @@ _FILES = ("sec2", "stdio", "direct")
 
 
 def wrapped(x: Any, chunks: Any) -> Array | None:
-    """Return the stored array that an object of another library stands for.
+    """Return the array that an object of another library stands for: stored, or dask's.
 
     Parameters
     ----------
@@ -53,6 +53,10 @@ def wrapped(x: Any, chunks: Any) -> Array | None:
         return _of_zarr(x, chunks)
     if _is(x, "h5py", "Dataset"):
         return _of_h5py(x, chunks)
+    if _is(x, "dask", "Array"):
+        from .fromdask import from_dask
+
+        return from_dask(x, chunks)
     if _is(x, "xarray", "DataArray") or _is(x, "xarray", "Variable"):
         return _of_xarray(x, chunks)
     for library, kind in _GROUPS:
@@ -127,10 +131,6 @@ def _of_xarray(x: Any, chunks: Any) -> Array:
     for name, value in x.attrs.items():
         with contextlib.suppress(TypeError):  # objects, which no file would take either
             attrs[str(name)] = plain_value(value)
-    if type(data).__module__.partition(".")[0] == "dask":
-        raise NotImplementedError(
-            "an xarray object over dask comes with the dask backend; open the file without chunks="
-        )
     if _is(data, "xarray", "PandasIndexingAdapter"):
         data = np.asarray(data)  # an index, which is always in memory
     lazy = _is(data, "xarray", "ExplicitlyIndexed")

@@ -44,6 +44,7 @@ FLOORS = (
         "methods",
         "opening",
         "wrapping",
+        "fromdask",
         "creating",
         "decoding",
         "mapping",
@@ -63,6 +64,12 @@ FLOORS = (
         "persisting",
         "described",
         "targets",
+        "comparison",
+        "comparisoncache",
+        "comparisonchart",
+        "comparisondiff",
+        "comparisonrun",
+        "comparisontable",
     }
     | {"__init__", "functions", "extremes", "nanfunctions", "histograms", "summary", "trials"}
     | {"showing", "drawing"},
@@ -87,7 +94,7 @@ HOMES = {
     "numba": dict.fromkeys(("jit", "linking", "machine", "vectormath"), "anywhere"),
     "llvmlite": dict.fromkeys(("jit", "linking", "machine", "vectormath"), "anywhere"),
     "zarr": {"backends": "anywhere", "storage": "lazily"},
-    "dask": {"backends": "anywhere"},
+    "dask": {"backends": "anywhere", "fromdask": "lazily"},
     "h5py": {"storage": "lazily"},
 }
 

@@ -23,6 +23,7 @@ from ..runtime.limits import default_workers, memory_of, room
 from ..runtime.outside import outside
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
+from ..runtime.remote.cluster import check_client
 from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Draft, Unpublished
 from ..storage.layout import Strided
@@ -47,15 +48,19 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         `workers` is below 1, or the scheduler is unknown.
     """
-    if options.scheduler not in _SCHEDULERS:
+    if not isinstance(options.scheduler, str):
+        check_client(options.scheduler)
+    elif options.scheduler not in _SCHEDULERS:
         raise ValueError(
             f"scheduler={options.scheduler!r} is none of {', '.join(map(repr, _SCHEDULERS))}"
         )
     memory = memory_of(options)
     workers = default_workers() if options.workers is None else options.workers
+    if not isinstance(options.scheduler, str):
+        workers = max(sum(options.scheduler.nthreads().values()), 1)
     if workers < 1:
         raise ValueError(f"workers={workers}; at least 1 is needed")
     if options.scheduler == "serial":
@@ -88,6 +93,10 @@ def evaluate(
     drafts : sequence of Unpublished
         New files that are targets: published when all is done, discarded otherwise.
     """
+    if not isinstance(options.scheduler, str):
+        from .remote import evaluate as elsewhere
+
+        return elsewhere(roots, options, drafts)
     watch, began = watched.get(), time.perf_counter()
     whole = watch is not None and watch.enter()
     wanted = [root.node for root in roots]

@@ -96,6 +96,11 @@ class RunFiles:
         self._keys[name] = {key: None}
         self._stamps[name] = _stamp(fd)
 
+    def state(self, key: FileKey) -> tuple[int, int] | None:
+        """Size and time of a file when the run began; None of what is new or being written."""
+        name = key.dev, key.ino
+        return None if name in self._written else self._stamps.get(name)
+
     def check(self) -> None:
         """See that every file is still the one that has its name, and that inputs are unchanged.
 

@@ -168,6 +168,30 @@ class Draft:
             self.discard()
             raise
 
+    def give_part_name(self) -> str:
+        """Return a path by which other processes, and other machines, can open the file now.
+
+        Whoever ends this process by force may unlink it; see `part_path`.
+
+        Raises
+        ------
+        PermissionError
+            Any user could put another file in its place.
+        OSError
+            The system gives no name to a file without one.
+        """
+        if self.fd < 0:
+            raise ValueError(f"the draft of {self.path} is closed")
+        if not self._part:
+            self._check_folder()
+            name = self._random_name()
+            self._mode = stat.S_IMODE(os.fstat(self.fd).st_mode)
+            os.fchmod(self.fd, 0o600)
+            source = f"/proc/self/fd/{self.fd}"
+            os.link(source, name, dst_dir_fd=self._dir, follow_symlinks=True)
+            self._part = name
+        return os.path.join(os.path.dirname(self.path), self._part)
+
     def discard(self) -> None:
         """Close the file; unless it was published, nothing of it is left.  Harmless twice."""
         try:

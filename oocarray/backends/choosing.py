@@ -1,0 +1,66 @@
+"""Hands what is to be made to the backend that was asked for; it makes nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..lazy.graph import Root
+from ..plan import Options
+from ..storage.draft import Unpublished
+
+__all__ = ["evaluate"]
+
+Array = np.ndarray[Any, Any]
+
+
+def evaluate(
+    roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished] = ()
+) -> list[Array]:
+    """Make all roots by ``options.backend``; return the results of those without a target.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    options : Options
+    drafts : sequence of Unpublished
+        New files that are targets: published when all is done, discarded otherwise.
+
+    Raises
+    ------
+    NotImplementedError
+        A comparison backend cannot do it; the message says why.
+    ImportError
+        The library that it needs is not installed.
+    """
+    if options.backend == "mapped":
+        from . import mapped
+
+        return mapped.evaluate(roots, options, drafts)
+    try:
+        _refuse(roots, options)
+        if options.backend == "dask":
+            from .dasked.evaluate import evaluate as chosen
+        else:
+            from .zarred.evaluate import evaluate as chosen
+    except BaseException:
+        for draft in drafts:
+            draft.discard()
+        raise
+    return chosen(roots, options, drafts)
+
+
+def _refuse(roots: Sequence[Root], options: Options) -> None:
+    """What neither dask nor zarr-python has."""
+    if any(root.in_place for root in roots):
+        raise NotImplementedError(
+            f"backend={options.backend!r} cannot update an array in place: its blocks are copies; "
+            "backend='mapped' does, or store() into a new file"
+        )
+    if options.on_error != "raise":
+        raise NotImplementedError(
+            f"backend={options.backend!r} cannot go on after a block has failed "
+            f"(on_error={options.on_error!r}); backend='mapped' does"
+        )

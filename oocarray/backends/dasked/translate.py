@@ -1,0 +1,199 @@
+"""Rebuilds an expression with dask.array, node by node; reads no block and computes no result.
+
+Only where dask itself must know an extent (after a selection) something is computed at once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ...lazy.counted import CountedNode
+from ...lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode
+from ...lazy.node import StoredNode, postorder
+from ...lazy.pointed import PointedNode
+from ...operations.indexing import point_index
+from ...plan import Options
+from .given import Given, Translator, counted, free_chunks, refuse
+
+__all__ = ["Translation", "to_dask"]
+
+_DASKS_OWN = 128 << 20
+_FAST = 16 << 20
+"""Results of this size are had from memory that was freed before; those of dask's own default are
+mapped anew, page by page, for each block (glibc maps what has more than 32 MiB), and one array has
+few of them to share out among threads. Measured: means and stores up to twice as fast."""
+
+
+def to_dask(node: Node, options: Options, chunk_bytes: int | None = None) -> Any:
+    """The dask array of an expression, as somebody who knows dask well would have written it.
+
+    Parameters
+    ----------
+    node : Node
+        Dtypes of block functions that are not known are learnt, from block 0.
+    options : Options
+        For what must be computed to learn them.
+    chunk_bytes : int, optional
+        Bytes of a block where nobody set blocks. Default: 16 MiB, or dask's ``array.chunk-size``
+        where that was set to something.
+
+    Raises
+    ------
+    NotImplementedError
+        dask has nothing for it.
+    """
+    return Translation(options, chunk_bytes)(node)
+
+
+def _chunk_bytes() -> int:
+    import dask
+    from dask.utils import parse_bytes
+
+    said: int = parse_bytes(dask.config.get("array.chunk-size"))
+    return _FAST if said == _DASKS_OWN else said
+
+
+class Translation:
+    """The dask arrays of nodes, one of each, however often it is used.
+
+    Parameters
+    ----------
+    options : Options
+    chunk_bytes : int, optional
+        As of `to_dask`.
+    """
+
+    def __init__(self, options: Options, chunk_bytes: int | None = None) -> None:
+        import dask.array as da
+
+        self._da, self._options = da, options
+        if chunk_bytes is None:
+            chunk_bytes = _chunk_bytes()
+        self.chunk_bytes = chunk_bytes
+        # With the node itself, so that no other gets its id meanwhile.
+        self._made: dict[int, tuple[Node, Any]] = {}
+
+    def __call__(self, node: Node) -> Any:
+        from ..learning import learn_dtypes
+
+        learn_dtypes(node, self._options)
+        return self._array(node)
+
+    def _array(self, node: Node) -> Any:
+        for one in postorder(node, lambda one: id(one) not in self._made):
+            if id(one) not in self._made:
+                args = tuple(self._made[id(child)][1] for child in one.children)
+                self._made[id(one)] = one, self._translated(one, args)
+        return self._made[id(node)][1]
+
+    def _translated(self, node: Node, args: tuple[Any, ...]) -> Any:
+        known = _NODES.get(type(node))
+        if known is None:
+            refuse(node.name, f"no rule for {type(node).__name__}")
+        operation = node.operation if isinstance(node, OpNode) else None
+        return known(self, Given(self._da, operation, args, node, self.chunk_bytes))
+
+    def _stored(self, given: Given) -> Any:
+        from .reading import read_stored
+
+        node: StoredNode = given.node
+        return read_stored(self._da, node.source, node.set_chunks, self.chunk_bytes)
+
+    def _memory(self, given: Given) -> Any:
+        from .reading import read_memory
+
+        node: MemoryNode | KeptNode = given.node
+        return read_memory(self._da, node.array, self._blocks(node), node)
+
+    def _blocks(self, node: Node) -> Any:
+        """The blocks that were set; else runs of rows as large as dask's own."""
+        if not node.free:
+            return node.chunks
+        assert node.dtypes is not None
+        itemsize = node.dtypes[0].itemsize
+        return free_chunks(node.shape, itemsize, node.order, self.chunk_bytes)
+
+    def _operated(self, given: Given) -> Any:
+        operation = type(given.operation)
+        known = _operations().get(operation)
+        if known is None:
+            refuse(given.node.name, f"no rule for {operation.__name__}")
+        if operation.__name__ not in _OF_UNKNOWN:
+            args = tuple(map(counted, given.args))
+            given = Given(self._da, given.operation, args, given.node, self.chunk_bytes)
+        found = known(given)
+        chunks = given.node.set_chunks
+        if chunks is not None and not any(size != size for cut in chunks for size in cut):
+            found = counted(found).rechunk(chunks)
+        return found
+
+    def _reduced(self, given: Given) -> Any:
+        from .reductions import reduced
+
+        return reduced(given)
+
+    def _mapped(self, given: Given) -> Any:
+        from .functions import mapped
+
+        node: MapNode = given.node
+        kwargs = {k: self._array(v) for k, v in node.kwargs.items() if isinstance(v, Node)}
+        return mapped(given, kwargs)
+
+    def _picked(self, given: Given) -> Any:
+        from .functions import picked_output
+
+        return picked_output(given)
+
+    def _counted(self, given: Given) -> Any:
+        from .choosing import masked, nonzero_axis
+
+        node: CountedNode = given.node
+        if node.array is None:
+            return nonzero_axis(self._da, given.x, node.axis)
+        x, mask = given.args
+        return masked(x, mask, node.axis)
+
+    def _pointed(self, given: Given) -> Any:
+        """Positions that are arrays themselves: dask takes one of one axis; others are computed."""
+        from .choosing import picked
+
+        node: PointedNode = given.node
+        x, *others = given.args
+        fresh = iter(others)
+        key = tuple(next(fresh) if isinstance(part, Node) else part for part in node.key)
+        alone = [part for part in key if not isinstance(part, slice)]
+        if len(alone) == 1 and alone[0] is others[0] and others[0].ndim == 1:
+            return x[key]
+        run: Any = self._da
+        fresh = iter(run.compute(*map(counted, others)))
+        key = tuple(next(fresh) if isinstance(part, Node) else part for part in node.key)
+        x = counted(x)
+        return picked(self._da, x, point_index(key, x.shape))
+
+
+@functools.cache
+def _operations() -> dict[type, Translator]:
+    from .choosing import CHOOSING
+    from .elements import ELEMENTS
+    from .lines import LINES
+    from .shapes import SHAPES
+
+    return {**ELEMENTS, **SHAPES, **LINES, **CHOOSING}
+
+
+_OF_UNKNOWN = frozenset(("Elementwise", "Transpose", "Select", "Nonzero"))
+"""What dask can do to arrays of unknown extent."""
+
+_NODES: dict[type, Callable[[Translation, Given], Any]] = {
+    StoredNode: Translation._stored,
+    KeptNode: Translation._memory,
+    MemoryNode: Translation._memory,
+    OpNode: Translation._operated,
+    ReduceNode: Translation._reduced,
+    MapNode: Translation._mapped,
+    PickNode: Translation._picked,
+    CountedNode: Translation._counted,
+    PointedNode: Translation._pointed,
+}

@@ -1,0 +1,140 @@
+"""Our evaluator on the workers of a client of dask.distributed; it updates nothing in place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..lazy.graph import Root
+from ..lazy.written import note_write
+from ..observe import default_observers
+from ..plan import Options, Plan
+from ..runtime.outside import outside
+from ..runtime.remote.cluster import Cluster, check_client, describe, look_at
+from ..runtime.remote.run import IN_PLACE, run_remote
+from ..storage.draft import Draft, Unpublished
+from ..storage.layout import Strided
+from ..units import format_bytes, format_seconds
+from .codes import NotFused, compile_plan, needs_kernels
+from .mapped import limits_of
+from .measured import Measuring
+from .planning import compiled, plan_of
+from .settling import Settling
+from .watching import watched
+
+__all__ = ["evaluate"]
+
+log = logging.getLogger("oocarray")
+
+Array = np.ndarray[Any, Any]
+
+
+def evaluate(
+    roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished] = ()
+) -> list[Array]:
+    """Make all roots on a client's workers; return the results of those without a target.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    options : Options
+        Its scheduler is the client.
+    drafts : sequence of Unpublished
+        New files that are targets: published when all is done, discarded otherwise.
+
+    Raises
+    ------
+    TypeError
+        The scheduler is no client.
+    ValueError
+        A root is an update in place.
+    """
+    watch, began = watched.get(), time.perf_counter()
+    whole = watch is not None and watch.enter()
+    wanted = [root.node for root in roots]
+    try:
+        client = options.scheduler
+        check_client(client)
+        for root in roots:
+            if root.in_place:
+                raise ValueError(IN_PLACE.format(getattr(root.node, "name", "update")))
+        cluster = look_at(client, options.memory, kernels=True)
+        settling = Settling(options)
+        roots = [replace(root, node=settling(root.node)) for root in roots]
+        limits = replace(
+            limits_of(replace(options, scheduler="threads"), roots),
+            memory=cluster.memory,
+            workers=cluster.threads,
+        )
+        # What must be tried to plan is tried here; and a plan that is remembered holds no client.
+        here = replace(options, scheduler="threads")
+        if not cluster.same_processor:
+            here = replace(here, fuse=False)
+        plan = plan_of(roots, limits, here)
+        settling.hand_back()
+        if watch is not None:
+            watch.check()
+        there = None
+        if cluster.same_processor:
+            try:
+                plan = compiled(plan)
+            except NotFused as error:
+                _tell_not_fused(error)
+                plan = compile_plan(plan_of(roots, limits, replace(here, fuse=False)))
+        elif needs_kernels(plan):
+            there = compile_plan
+        observers = default_observers(limits.progress if watch is None else bool(limits.progress))
+        if watch is not None and whole:
+            observers.append(watch)
+        observers.append(Measuring(wanted, began))
+        found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there)
+        for draft in drafts:
+            draft.publish(options.durability)
+    finally:
+        if watch is not None:
+            watch.leave()
+        for root in roots:
+            if isinstance(root.target, Strided):
+                note_write(root.target.file)
+        for draft in drafts:
+            draft.discard()
+    _tell_end(plan, cluster, time.perf_counter() - began)
+    return found
+
+
+def _named(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], tuple[int, str]]:
+    """New files by identity: workers can open only what has a name, so each gets one."""
+    found = {}
+    for draft in drafts:
+        if isinstance(draft, Draft):
+            path = draft.give_part_name()
+            now = os.fstat(draft.fd)
+            found[now.st_dev, now.st_ino] = draft.fd, path
+    return found
+
+
+def _tell_not_fused(error: NotFused) -> None:
+    words = str(error).splitlines()
+    warnings.warn(
+        "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
+        f"{words[0] if words else type(error.__cause__).__name__}",
+        RuntimeWarning,
+        stacklevel=outside(),
+    )
+
+
+def _tell_end(plan: Plan, cluster: Cluster, seconds: float) -> None:
+    log.info(
+        "%s: %s, %s each, in %s",
+        "; ".join(stage.label for stage in plan.stages) or "nothing to do",
+        describe(cluster),
+        format_bytes(cluster.share),
+        format_seconds(seconds),
+    )

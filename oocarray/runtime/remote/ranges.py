@@ -1,0 +1,77 @@
+"""How many blocks of a stage go into one task of a cluster; pure numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...estimate import stage_bytes
+from ...plan import Blocks, InMemory, Stage
+from ..pipeline import Pipeline, pipeline
+
+__all__ = ["Ranges", "ranges"]
+
+PER_THREAD = 8
+"""So many tasks each thread has at least, so that all end at about the same time."""
+MOST = 4000
+"""Tasks of one stage: each costs the scheduler about a millisecond."""
+_TASK_BYTES = 256 << 20
+"""A task of more is cut, as long as there are not too many: it is what is lost with a worker."""
+_AT_ONCE = 3
+"""Steps of one task that hold memory: one brought in, one computed, one on its way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The tasks of a stage."""
+
+    count: int
+    """Blocks of each task but the last."""
+    step: int
+    """Blocks that a worker brings in, computes and writes together."""
+    seats: int
+    """Threads of one worker that may work on the stage at the same time."""
+    least: int
+    """Bytes that one thread with one block at a time needs."""
+    ahead: int
+    """Tasks that are out at once."""
+
+    def __str__(self) -> str:
+        return f"{self.count} blocks per task, {self.step} at a time, {self.seats} in each worker"
+
+
+def ranges(
+    stage: Stage, share: int, workers: int, threads: int, unit: int, arguments: int = 0
+) -> Ranges:
+    """Cut a stage into tasks.
+
+    Parameters
+    ----------
+    stage : Stage
+    share : int
+        Bytes that the stage may hold in each worker.
+    workers : int
+    threads : int
+        Of all workers.
+    unit : int
+        Most bytes of one array that are worked on at once.
+    arguments : int
+        Bytes of the arrays that travel with the stage, of which each worker has one copy.
+    """
+    each = max(-(-threads // workers), 1)
+    memory = max(share - arguments, 1)
+    tasks: Pipeline = pipeline(stage, memory, each, "stream", unit)
+    items = stage.grid.size
+    read, written = stage_bytes(stage)
+    pieces = max(PER_THREAD * threads, min((read + written) // _TASK_BYTES, MOST), 1)
+    count = max(-(-items // min(pieces, MOST)), 1)
+    kept = sum(
+        math.prod(write.grid.max_block_shape) * write.target.dtype.itemsize
+        for write in stage.writes
+        if isinstance(write, Blocks) and isinstance(write.target, InMemory)
+    )
+    if kept:
+        # What is asked for in memory waits in the workers until it is fetched.
+        count = max(min(count, memory // (4 * each * kept)), 1)
+    step = min(tasks.per_task, max(memory // (each * _AT_ONCE * tasks.item_bytes), 1), count)
+    return Ranges(count, step, tasks.workers, tasks.least, (2 if kept else 4) * threads + 4)

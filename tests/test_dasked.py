@@ -1,0 +1,404 @@
+"""Holds what dask reads, calls and writes for us against NumPy; compares no speed."""
+
+from __future__ import annotations
+
+import os
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+import oocarray as oo
+from oocarray.backends.dasked.evaluate import evaluate
+from oocarray.backends.dasked.translate import to_dask
+from oocarray.errors import BlockMismatchError
+from oocarray.lazy.expr import MemoryNode
+from oocarray.lazy.graph import Root
+from oocarray.plan import InMemory, Options
+from oocarray.storage.create import draft_npy
+from oocarray.storage.tiled import tiled
+from oocarray.storage.zarr import zarr_table
+from oocarray.storage.zarrdraft import ZarrDraft
+
+pytest.importorskip("dask.array")
+
+THREADS = Options(progress=False, workers=2)
+SERIAL = Options(scheduler="serial", progress=False)
+A = np.random.default_rng(3).normal(size=(40, 30))
+
+
+def computed(x: oo.Array, options: Options = THREADS) -> Any:
+    (found,) = evaluate([Root(x.node)], options)
+    assert found.dtype == x.dtype
+    return found
+
+
+def npy(tmp_path: Path, array: Any, name: str = "x.npy") -> Path:
+    path = tmp_path / name
+    np.save(path, array)
+    return path
+
+
+# ---- what is read -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "array",
+    [A, np.asfortranarray(A), A.astype(">i4"), np.float32(3), A[:0], A.astype([("a", "f8")])],
+    ids=["C", "F", "big-endian", "no axes", "empty", "fields"],
+)
+def test_npy(tmp_path: Path, array: Any) -> None:
+    x = oo.open(npy(tmp_path, array))
+    made = to_dask(x.node, SERIAL, chunk_bytes=2000)
+    assert made.npartitions > 1 or array.size < 2
+    np.testing.assert_array_equal(made.compute(scheduler="sync"), array)
+    found = computed(x)
+    np.testing.assert_array_equal(found, array)
+    assert found.flags.writeable
+
+
+def test_raw_with_offset(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"head..." + A.tobytes())
+    x = oo.open(path, dtype="f8", shape=A.shape, offset=7)
+    np.testing.assert_array_equal(computed(x), A)
+
+
+@pytest.mark.parametrize("key", [(slice(3, 30, 4), slice(None, None, -3)), (5,), (None, ..., 2)])
+def test_views(tmp_path: Path, key: Any) -> None:
+    x = oo.open(npy(tmp_path, A))[key]
+    np.testing.assert_array_equal(computed(x), A[key])
+    np.testing.assert_array_equal(computed(x.T), A[key].T)
+
+
+def test_set_blocks(tmp_path: Path) -> None:
+    x = oo.open(npy(tmp_path, A), chunks=(16, 10))
+    assert to_dask(x.node, SERIAL).chunks == x.chunks
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"chunks": (16, 8), "compressors": None},
+        {"chunks": (16, 8)},
+        {"chunks": (8, 8), "shards": (16, 16), "compressors": None},
+        {"chunks": (16, 8), "zarr_format": 2},
+    ],
+    ids=["plain", "compressed", "sharded", "v2"],
+)
+def test_zarr(tmp_path: Path, how: Any) -> None:
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=A.shape, dtype="f8", **how)[...] = A
+    x = oo.open(path)
+    np.testing.assert_array_equal(computed(x), A)
+    for key in [(slice(3, 33, 3), slice(None, None, -2)), (7,), (slice(None), 3, None)]:
+        np.testing.assert_array_equal(computed(x[key]), A[key])
+    np.testing.assert_array_equal(computed(x.T[2:]), A.T[2:])
+
+
+@pytest.mark.parametrize("how", [{}, {"chunks": (16, 8)}, {"chunks": (16, 8), "compression": 1}])
+def test_hdf5(tmp_path: Path, how: Any) -> None:
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=A, **how)
+    x = oo.open(path, dataset="x")
+    np.testing.assert_array_equal(computed(x), A)
+    np.testing.assert_array_equal(computed(x[::-3, 5]), A[::-3, 5])
+
+
+def test_stack_of_files(tmp_path: Path) -> None:
+    for k in range(3):
+        npy(tmp_path, A + k, f"{k}.npy")
+    x = oo.open(str(tmp_path / "*.npy"))
+    expected = x.compute()
+    np.testing.assert_array_equal(computed(x), expected)
+
+
+def test_memory_is_not_copied_and_the_result_is_nobody_elses() -> None:
+    x = oo.from_array(A)
+    found = computed(x)
+    np.testing.assert_array_equal(found, A)
+    assert not np.may_share_memory(found, A)
+    tracemalloc.start()
+    to_dask(oo.from_array(np.ones(1 << 20)).node, SERIAL)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 << 20
+
+
+def test_nothing_of_a_file_is_read_to_translate_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    with open(path, "wb") as stream:
+        stream.truncate(8 << 30)
+    x = oo.open(path, dtype="f8", shape=(1 << 20, 1 << 10))
+    to_dask(oo.from_array(A).node, SERIAL)  # imports dask
+    tracemalloc.start()
+    began = time.perf_counter()
+    made = to_dask((x.mean(axis=0) + 1).node, SERIAL)
+    seconds = time.perf_counter() - began
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.shape == (1024,)
+    assert peak < 50 << 20
+    assert seconds < 5
+    assert to_dask(x.node, SERIAL).chunks[0][0] * (8 << 10) == 128 << 20
+
+
+def test_names_follow_the_file_not_the_node(tmp_path: Path) -> None:
+    path = npy(tmp_path, A)
+    first, again = (to_dask(oo.open(path).node, SERIAL).name for _ in range(2))
+    assert first == again
+    os.utime(path, ns=(1, 1))
+    assert to_dask(oo.open(path).node, SERIAL).name != first
+
+
+# ---- functions on blocks ------------------------------------------------------------------------
+
+
+def test_map_blocks() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    calls: list[tuple[int, ...]] = []
+
+    def scaled(block: Any, k: Any, by: Any = 1) -> Any:
+        calls.append(block.shape)
+        return block * k * by
+
+    y = x.map_blocks(scaled, 2.0, by=x.max(), dtype="f8")
+    to_dask(y.node, SERIAL)
+    assert calls == []
+    np.testing.assert_allclose(computed(y, SERIAL), A * 2 * A.max())
+    assert set(calls) == {(16, 10), (8, 10)}
+
+
+def test_a_block_knows_its_place() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+
+    def number(block: Any, block_id: Any = None, block_info: Any = None) -> Any:
+        (start, _), (left, _) = block_info[0]["array-location"]
+        assert block_info[None]["chunk-location"] == block_id
+        assert block_info[None]["dtype"] == np.dtype("i8")
+        return np.full(block.shape, 1000 * start + left)
+
+    y = x.map_blocks(number, dtype="i8")
+    np.testing.assert_array_equal(computed(y), y.compute(scheduler="serial"))
+
+
+def test_axes_dropped_and_added() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    row = oo.from_array(A[0], chunks=10)
+    two = lambda block_id=None: np.full((2, 3), block_id[0])  # noqa: E731
+    cases = [
+        x.map_blocks(lambda b: b.sum(0), drop_axis=0, dtype="f8"),
+        x.map_blocks(lambda b: b[None], new_axis=0, dtype="f8"),
+        x.map_blocks(lambda b: b[::2], chunks=(lambda n: -(-n // 2), lambda n: n), dtype="f8"),
+        oo.map_blocks(lambda a, b: a + b, x, row, dtype="f8"),
+        oo.map_blocks(two, chunks=((2, 2), (3,)), dtype="i8"),
+    ]
+    for y in cases:
+        np.testing.assert_allclose(computed(y), y.compute(scheduler="serial"))
+
+
+def test_several_outputs() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    low, high = oo.map_blocks.options(nout=2)(lambda b: (b - 1, b > 0), x, dtype=["f8", "?"])
+    found = evaluate([Root(low.node), Root(high.node)], THREADS)
+    np.testing.assert_array_equal(found[0], A - 1)
+    np.testing.assert_array_equal(found[1], A > 0)
+
+
+def test_functions_that_fill_their_output() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+
+    @oo.kernel
+    def twice(out, a):
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                out[i, j] = 2 * a[i, j]
+
+    np.testing.assert_array_equal(computed(oo.map_blocks(twice, x)), 2 * A)
+
+    def fill(inputs: Any, out: Any, offset: Any) -> None:
+        out[...] = inputs[0] + offset[0]
+
+    y = oo.map_blocks.options(form="udf")(fill, x, dtype="f8")
+    np.testing.assert_allclose(computed(y), A + np.repeat([0, 16, 32], [16, 16, 8])[:, None])
+
+
+def test_combine_joins_blocks_along_dropped_axes() -> None:
+    x = oo.from_array(A, chunks=(7, 10))
+    y = oo.map_blocks.options(combine=np.maximum)(lambda b: b.max(0), x, drop_axis=0, dtype="f8")
+    np.testing.assert_array_equal(computed(y), A.max(0))
+
+
+def test_dtypes_are_learnt_and_wrong_blocks_refused() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    y = x.map_blocks(lambda b: b > 0)
+    found = evaluate([Root(y.node)], SERIAL)[0]
+    np.testing.assert_array_equal(found, A > 0)
+    wrong = x.map_blocks(lambda b: b[1:], dtype="f8")
+    with pytest.raises(BlockMismatchError, match="expected shape"):
+        computed(wrong)
+
+
+def test_reduction_by_functions_of_the_users_own() -> None:
+    x = oo.from_array(A, chunks=(7, 10))
+    y = oo.reduction(x, np.sum, np.sum, axis=0, dtype="f8")
+    np.testing.assert_allclose(computed(y), A.sum(0))
+
+
+def test_blocks_of_a_selection() -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    y = x[x > 0].map_blocks(lambda b: b * 2, dtype="f8")
+    np.testing.assert_array_equal(computed(y), A[A > 0] * 2)
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+
+def test_drafts_are_published_when_all_is_done(tmp_path: Path) -> None:
+    x = oo.from_array(A, chunks=(16, 10)) * 2
+    draft, place = draft_npy(tmp_path / "y.npy", x.shape, x.dtype, "C", False)
+    zdraft = ZarrDraft.create(tmp_path / "y.zarr", x.shape, x.dtype, chunks=(8, 10))
+    into = tiled(zarr_table(zdraft.array))
+    memory = np.zeros(A.shape, "f4")
+    roots = [
+        Root(x.node, place),
+        Root(x.node, into),
+        Root(x.node, InMemory(memory)),
+        Root(x.sum().node),
+    ]
+    (total,) = evaluate(roots, THREADS, [draft, zdraft])
+    np.testing.assert_allclose(total, A.sum() * 2)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), A * 2)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "y.zarr", mode="r")[...], A * 2)
+    np.testing.assert_array_equal(memory, (A * 2).astype("f4"))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("chunks", [(16, 30), (40, 10), (7, 9)])
+def test_existing_files(tmp_path: Path, order: Any, chunks: Any) -> None:
+    path = npy(tmp_path, np.zeros(A.shape, ">f4", order=order))
+    y = oo.open(path, "r+")
+    evaluate([Root(oo.from_array(A, chunks=chunks).node, y.node.source)], THREADS)
+    np.testing.assert_array_equal(np.load(path), A.astype(">f4"))
+    part = y[4:30:3, ::-1]
+    evaluate([Root((oo.from_array(A[4:30:3]) + 1).node, part.node.source)], THREADS)
+    np.testing.assert_array_equal(np.load(path)[4:30:3, ::-1], (A[4:30:3] + 1).astype("f4"))
+
+
+@pytest.mark.parametrize("how", [{"chunks": (8, 8)}, {"chunks": (4, 8), "shards": (16, 8)}])
+@pytest.mark.parametrize("compressors", [None, "auto"])
+@pytest.mark.parametrize("chunk_size", ["128MiB", "600B"])
+def test_zarr_whose_chunks_are_not_the_blocks(
+    tmp_path: Path, how: Any, compressors: Any, chunk_size: str
+) -> None:
+    path = tmp_path / "y.zarr"
+    zarr.create_array(path, shape=A.shape, dtype="f8", compressors=compressors, **how)
+    y = oo.open(path, "r+")
+    with dask.config.set({"array.chunk-size": chunk_size}):
+        evaluate([Root(oo.from_array(A, chunks=(7, 9)).node, y.node.source)], THREADS)
+        np.testing.assert_array_equal(computed(oo.open(path)[1:]), A[1:])
+    np.testing.assert_array_equal(zarr.open_array(path, mode="r")[...], A)
+
+
+def test_a_selection_is_stored(tmp_path: Path) -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    y = x[x > 0]
+    expected = A[A > 0]
+    draft, place = draft_npy(tmp_path / "y.npy", expected.shape, expected.dtype, "C", False)
+    evaluate([Root(y.node, place)], THREADS, [draft])
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
+
+
+def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
+    def fail(block: Any) -> Any:
+        raise ZeroDivisionError("on purpose")
+
+    x = oo.from_array(A, chunks=(16, 10)).map_blocks(fail, dtype="f8")
+    draft, place = draft_npy(tmp_path / "y.npy", x.shape, x.dtype, "C", False)
+    with pytest.raises(ZeroDivisionError, match="on purpose"):
+        evaluate([Root(x.node, place)], THREADS, [draft])
+    assert os.listdir(tmp_path) == []
+    assert draft.fd == -1
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "y.zarr"
+    zarr.create_array(path, shape=A.shape, dtype="f8", chunks=(8, 8))
+    part = oo.open(path, "r+")[:, ::-1]
+    with pytest.raises(NotImplementedError, match="backend='dask' cannot do store"):
+        evaluate([Root(oo.from_array(A).node, part.node.source)], THREADS)
+    with pytest.raises(ValueError, match="scheduler='fast'"):
+        evaluate([Root(MemoryNode(A))], Options(scheduler="fast"))
+
+
+@pytest.mark.parametrize("scheduler", ["processes", "threads", "serial"])
+def test_schedulers(scheduler: str) -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    options = Options(scheduler=scheduler, workers=1, progress=False)
+    np.testing.assert_allclose(computed(x.mean(axis=0), options), A.mean(axis=0))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_distributed_client(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    path = npy(tmp_path, A)
+    x = oo.open(path, chunks=(16, 10))
+    draft, place = draft_npy(tmp_path / "y.npy", x.shape, x.dtype, "C", False)
+    memory = np.zeros(A.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+    with cluster, distributed.Client(cluster) as client:
+        options = Options(scheduler=client)
+        roots = [
+            Root((x + 1).node, place),
+            Root((x - 1).node, InMemory(memory)),
+            Root(x.sum().node),
+        ]
+        (total,) = evaluate(roots, options, [draft])
+    np.testing.assert_allclose(total, A.sum())
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), A + 1)
+    np.testing.assert_array_equal(memory, A - 1)
+
+
+def test_what_several_have_in_common_is_made_once() -> None:
+    calls: list[int] = []
+
+    def counted(block: Any) -> Any:
+        calls.append(1)
+        return block + 1
+
+    x = oo.from_array(A, chunks=(16, 10)).map_blocks(counted, dtype="f8")
+    roots: Callable[[], list[Root]] = lambda: [Root(x.sum().node), Root(x.max().node)]  # noqa: E731
+    evaluate(roots(), SERIAL)
+    assert len(calls) == 9
+
+
+def test_what_is_kept_in_memory() -> None:
+    x = (oo.from_array(A, chunks=(16, 10)) + 1).persist(progress=False)
+    np.testing.assert_array_equal(computed(x), A + 1)
+    np.testing.assert_allclose(computed(x[3:].sum(axis=0)), (A + 1)[3:].sum(axis=0))
+
+
+def test_the_option_chooses_it(tmp_path: Path) -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    with oo.options(backend="dask", progress=False):
+        np.testing.assert_allclose((x * 2).mean(axis=1).compute(), (A * 2).mean(axis=1))
+        y = x[x > 0].store(tmp_path / "y.npy")
+        np.testing.assert_array_equal(y.compute(), A[A > 0])
+        with pytest.raises(NotImplementedError, match="backend='dask' cannot"):
+            oo.update_blocks(lambda block: None, oo.open(tmp_path / "y.npy", "r+"))

@@ -1,0 +1,541 @@
+"""Runs on a real cluster of two worker processes, held against the serial scheduler."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oocarray as oo
+from oocarray.errors import BlockFailedError, InputChangedError, WorkerDiedError
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::oocarray.errors.GridWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def new_cluster(**how: Any) -> Any:
+    with warnings.catch_warnings():
+        # That there is another: its web server takes another port.
+        warnings.simplefilter("ignore")
+        how = {"n_workers": 2, "threads_per_worker": 1, "processes": True, **how}
+        return distributed.LocalCluster(dashboard_address=None, **how)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with new_cluster() as cluster, distributed.Client(cluster) as made:
+        yield made
+
+
+class Counting:
+    """A client that counts what is submitted."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.submitted = 0
+        self.scattered = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        self.submitted += 1
+        return self._client.submit(*args, **kwargs)
+
+    def scatter(self, *args: Any, **kwargs: Any) -> Any:
+        self.scattered += 1
+        return self._client.scatter(*args, **kwargs)
+
+
+def no_rest(folder: Path) -> None:
+    assert not [name for name in os.listdir(folder) if name.endswith(".part")]
+
+
+def kept_by_workers(client: Any) -> int:
+    def count() -> int:
+        from oocarray.runtime.remote import work
+
+        return len(work._stages)
+
+    return sum(client.run(count).values())
+
+
+@pytest.fixture
+def stored(tmp_path):
+    data = np.random.default_rng(3).normal(size=(700, 900))
+    np.save(tmp_path / "x.npy", data)
+    return oo.open(tmp_path / "x.npy"), data
+
+
+@pytest.mark.parametrize("name", ["mean", "sum", "var", "argmax"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_reductions_have_the_bits_of_the_serial_scheduler(client, stored, name, axis):
+    x, _ = stored
+    if name == "argmax" and axis is None:
+        pytest.skip("of the flattened array")
+    wanted = getattr(x, name)(axis=axis).compute(scheduler="serial")
+    found = getattr(x, name)(axis=axis).compute(scheduler=client)
+    assert np.asarray(found).tobytes() == np.asarray(wanted).tobytes()
+    assert kept_by_workers(client) == 0
+
+
+def test_compute_gives_the_array(client, stored):
+    x, data = stored
+    found = (x * 2 + 1).compute(scheduler=client)
+    assert np.array_equal(found, data * 2 + 1)
+
+
+def test_several_at_once(client, stored, tmp_path):
+    x, data = stored
+    order = (x + 1).store(tmp_path / "y.npy", compute=False)
+    low, _ = oo.compute(x.min(), order, scheduler=client)
+    assert low == data.min()
+    assert np.array_equal(np.load(tmp_path / "y.npy"), data + 1)
+
+
+@pytest.mark.parametrize("ending", ["npy", "raw", "zarr"])
+def test_maps_are_stored(client, stored, tmp_path, ending):
+    x, data = stored
+    made = (x.rechunk((100, 130)) * 3).store(
+        tmp_path / f"y.{ending}", scheduler=client, format=ending
+    )
+    if ending != "raw":
+        assert np.array_equal(oo.open(tmp_path / f"y.{ending}").compute(), data * 3)
+    assert np.array_equal(made.compute(), data * 3)
+    no_rest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"chunks": (100, 130), "shards": None},
+        {"chunks": (100, 100), "shards": (300, 300)},
+        {"chunks": (100, 130), "compressors": "zstd"},
+    ],
+)
+def test_zarr_of_all_kinds_is_written_and_read(client, stored, tmp_path, how):
+    x, data = stored
+    y = (x - 1).store(tmp_path / "y.zarr", scheduler=client, **how)
+    assert np.array_equal(y.compute(scheduler="serial"), data - 1)
+    assert y.sum().compute(scheduler=client) == y.sum().compute(scheduler="serial")
+    no_rest(tmp_path)
+
+
+def test_two_stages(client, stored, tmp_path):
+    x, _ = stored
+    wanted = (x - x.mean()).compute(scheduler="serial")
+    (x - x.mean()).store(tmp_path / "y.npy", scheduler=client)
+    assert np.array_equal(np.load(tmp_path / "y.npy"), wanted)
+
+
+def test_a_large_array_of_memory_travels_once(client, stored):
+    x, data = stored
+    beside = np.random.default_rng(4).normal(size=(2000, 900))
+    counting = Counting(client)
+    y = oo.from_array(beside) * 2
+    found = y.sum().compute(scheduler=counting)
+    assert found == y.sum().compute(scheduler="serial")
+    assert counting.scattered == 1
+    add = x.map_blocks(lambda block, more: block + more[0, 0], data, dtype="f8")
+    assert np.array_equal(add.compute(scheduler=client), data + data[0, 0])
+
+
+def test_persisted_arrays_travel(client, stored):
+    x, data = stored
+    kept = (x + 1).persist()
+    assert kept.max().compute(scheduler=client) == data.max() + 1
+
+
+def test_memmaps_are_opened_by_the_workers(client, stored, tmp_path):
+    _, data = stored
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    counting = Counting(client)
+    y = oo.from_array(mapped)
+    assert y.max().compute(scheduler=counting) == data.max()
+    assert counting.scattered == 0
+
+
+def test_functions_that_no_worker_can_import(client, stored):
+    module = types.ModuleType("nowhere_to_be_found")
+    exec(
+        "def twice(block):\n    return helper(block)\ndef helper(b):\n    return b * 2",
+        vars(module),
+    )
+    sys.modules[module.__name__] = module
+    try:
+        x, data = stored
+        y = x.map_blocks(module.twice, dtype="f8")
+        assert np.array_equal(y.compute(scheduler=client), data * 2)
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_kernels(client, stored, tmp_path):
+    x, data = stored
+
+    @oo.kernel
+    def half(out, block):
+        for i in range(block.shape[0]):
+            for j in range(block.shape[1]):
+                out[i, j] = block[i, j] / 2
+
+    y = x.map_blocks(half, dtype="f8").store(tmp_path / "y.npy", scheduler=client)
+    assert np.array_equal(y.compute(), data / 2)
+
+
+def test_many_blocks_are_few_tasks(client, tmp_path):
+    data = np.arange(100_000, dtype="i4")
+    np.save(tmp_path / "x.npy", data)
+    x = oo.open(tmp_path / "x.npy").rechunk(1)
+    assert x.map_blocks(np.negative, dtype="i4").numblocks == (100_000,)
+    counting = Counting(client)
+    x.map_blocks(np.negative, dtype="i4").store(tmp_path / "y.npy", scheduler=counting)
+    assert np.array_equal(np.load(tmp_path / "y.npy"), -data)
+    assert counting.submitted <= 40
+
+
+def test_memory_is_shared_out(client, stored):
+    x, _ = stored
+    found = x.mean().compute(scheduler=client, memory="4 MiB")
+    assert found == x.mean().compute(scheduler="serial")
+    with pytest.raises(oo.BudgetError, match="memory"):
+        x.map_blocks(np.sort, dtype="f8").compute(scheduler=client, memory="100 KiB")
+
+
+def test_transposed_and_strided_targets(client, stored, tmp_path):
+    x, data = stored
+    target = oo.create(tmp_path / "t.npy", (900, 1400), "f8")
+    x.rechunk((100, 100)).store(target.T[::2], scheduler=client)
+    wanted = np.zeros((900, 1400))
+    wanted.T[::2] = data
+    assert np.array_equal(np.load(tmp_path / "t.npy"), wanted)
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+def test_updates_in_place_are_refused(client, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(10.0))
+    before = (tmp_path / "x.npy").read_bytes()
+    x = oo.open(tmp_path / "x.npy", mode="r+")
+
+    def change(block):
+        block += 1
+
+    with (
+        oo.options(scheduler=client),
+        pytest.raises(ValueError, match="updated in place with scheduler=client"),
+    ):
+        oo.update_blocks(change, x)
+    with (
+        oo.options(scheduler=client),
+        pytest.raises(ValueError, match="updated in place with scheduler=client"),
+    ):
+        x += 1
+    assert (tmp_path / "x.npy").read_bytes() == before
+
+
+def test_what_is_no_client_is_refused(stored):
+    x, _ = stored
+    with pytest.raises(TypeError, match=r"processes.*threads.*serial.*lient"):
+        x.mean().compute(scheduler=object())
+
+
+def test_other_versions_are_refused(client, stored, monkeypatch):
+    x, _ = stored
+    monkeypatch.setattr(oo, "__version__", "0.0.0")
+    with pytest.raises(RuntimeError, match=r"oocarray .* \(here 0\.0\.0\)"):
+        x.mean().compute(scheduler=client)
+
+
+def test_other_processors_compile_for_themselves(client, stored, monkeypatch, tmp_path):
+    from oocarray import jit
+
+    x, _ = stored
+    wanted = x.mean().compute(scheduler="serial")
+    monkeypatch.setattr(jit, "_target", lambda: "another")
+    assert x.mean().compute(scheduler=client) == wanted
+
+
+def test_other_machines_have_other_devices(client, stored, monkeypatch, tmp_path):
+    from oocarray.runtime.remote import carried
+
+    x, data = stored
+    monkeypatch.setattr(carried, "home", lambda: ("another", ""))
+    (x + 1).store(tmp_path / "y.npy", scheduler=client)
+    assert np.array_equal(np.load(tmp_path / "y.npy"), data + 1)
+    (x + 1).store(tmp_path / "y.zarr", scheduler=client)
+    assert np.array_equal(oo.open(tmp_path / "y.zarr").compute(), data + 1)
+
+
+# ---- what goes wrong ----------------------------------------------------------------------------
+
+
+def test_a_function_that_raises_names_its_block(client, stored, tmp_path):
+    x, _ = stored
+
+    def fail(block, block_id=None):
+        if block_id == (3, 2):
+            raise KeyError("no such thing")
+        return block
+
+    y = x.rechunk((100, 100)).map_blocks(fail, dtype="f8")
+    for name in ("y.npy", "y.zarr"):
+        with pytest.raises(KeyError, match="no such thing") as caught:
+            y.store(tmp_path / name, scheduler=client)
+        assert any("in block (3, 2)" in note for note in caught.value.__notes__)
+    assert os.listdir(tmp_path) == ["x.npy"]
+    assert kept_by_workers(client) == 0
+
+
+@pytest.mark.parametrize("on_error", ["skip", "fill"])
+def test_blocks_that_fail_are_left_out_or_filled(client, stored, tmp_path, on_error):
+    x, data = stored
+
+    def fail(block, block_id=None):
+        if block_id == (1, 1):
+            raise ValueError("bad")
+        return block
+
+    y = x.rechunk((100, 100)).map_blocks(fail, dtype="f8")
+    with pytest.warns(oo.FailedBlocksWarning, match=r"\(1, 1\)"):
+        y.store(tmp_path / "y.npy", scheduler=client, on_error=on_error)
+    wanted = data.copy()
+    wanted[100:200, 100:200] = 0 if on_error == "skip" else np.nan
+    assert np.array_equal(np.load(tmp_path / "y.npy"), wanted, equal_nan=True)
+    with pytest.warns(oo.FailedBlocksWarning, match=r"\(1, 1\)"):
+        found = y.compute(scheduler=client, on_error=on_error)
+    assert np.array_equal(found, wanted, equal_nan=True)
+
+
+def test_what_is_left_out_of_an_old_file_stays(client, stored, tmp_path):
+    x, data = stored
+
+    def fail(block, block_id=None):
+        if block_id == (0, 0):
+            raise ValueError("bad")
+        return block
+
+    np.save(tmp_path / "old.npy", np.full(data.shape, 7.0))
+    target = oo.open(tmp_path / "old.npy", mode="r+")
+    y = x.rechunk((100, 100)).map_blocks(fail, dtype="f8")
+    with pytest.warns(oo.FailedBlocksWarning):
+        y.store(target, scheduler=client, on_error="skip", drop=True)
+    wanted = data.copy()
+    wanted[:100, :100] = 7
+    assert np.array_equal(np.load(tmp_path / "old.npy"), wanted)
+    with pytest.raises(ValueError, match="cannot leave blocks of an array in memory"):
+        y.store(np.zeros(data.shape), scheduler=client, on_error="skip")
+
+
+def test_a_changed_input_is_noticed(client, stored, tmp_path):
+    x, data = stored
+
+    def slow(block):
+        import time
+
+        time.sleep(0.05)
+        return block
+
+    y = x.rechunk((50, 900)).map_blocks(slow, dtype="f8")
+
+    def change():
+        time.sleep(0.3)
+        np.save(tmp_path / "other.npy", data + 1)
+        os.utime(tmp_path / "x.npy")
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        with pytest.raises(InputChangedError, match=r"x\.npy was changed while it was read"):
+            y.store(tmp_path / "y.npy", scheduler=client)
+    finally:
+        changing.join()
+    assert not (tmp_path / "y.npy").exists()
+    no_rest(tmp_path)
+
+
+def test_a_file_that_workers_do_not_see(client, stored, monkeypatch, tmp_path):
+    from oocarray.runtime import runfiles
+
+    x, _ = stored
+    moved = tmp_path / "moved.npy"
+    real = runfiles.open_regular
+
+    def opened(path, writable=False):
+        fd = real(path, writable)
+        os.rename(path, moved)
+        return fd
+
+    monkeypatch.setattr(runfiles, "open_regular", opened)
+    with pytest.raises(FileNotFoundError, match="not seen on worker"):
+        x.mean().compute(scheduler=client)
+
+
+def test_a_worker_that_is_killed(stored, tmp_path):
+    x, data = stored
+
+    def slow(block):
+        import time
+
+        time.sleep(0.1)
+        return block * 2
+
+    y = x.rechunk((25, 900)).map_blocks(slow, dtype="f8")
+    with new_cluster() as cluster, distributed.Client(cluster) as client:
+        pids = client.run(os.getpid)
+
+        def kill():
+            time.sleep(0.8)
+            os.kill(next(iter(pids.values())), signal.SIGKILL)
+
+        killing = threading.Thread(target=kill)
+        killing.start()
+        try:
+            total, _ = oo.compute(
+                y.sum(), y.store(tmp_path / "y.npy", compute=False), scheduler=client
+            )
+        finally:
+            killing.join()
+        assert total == y.sum().compute(scheduler="threads")
+        assert np.array_equal(np.load(tmp_path / "y.npy"), data * 2)
+        assert set(client.run(os.getpid).values()) != set(pids.values())
+    no_rest(tmp_path)
+
+
+def test_a_block_that_kills_its_workers_is_named(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(4.0))
+
+    def die(block):
+        import os
+        import signal
+
+        if block[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+    y = oo.open(tmp_path / "x.npy").rechunk(1).map_blocks(die, dtype="f8")
+    with (
+        new_cluster() as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises((BlockFailedError, WorkerDiedError), match=r"block \(2,\)"),
+    ):
+        y.store(tmp_path / "y.npy", scheduler=client)
+    assert os.listdir(tmp_path) == ["x.npy"]
+
+
+def test_a_run_that_is_stopped_leaves_nothing(client, stored, tmp_path):
+    x, _ = stored
+
+    def slow(block):
+        import time
+
+        time.sleep(0.2)
+        return block
+
+    y = x.rechunk((50, 900)).map_blocks(slow, dtype="f8")
+    later = y.store(tmp_path / "y.npy", scheduler=client, wait=False)
+    time.sleep(0.5)
+    later.cancel()
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        later.result()
+    no_rest(tmp_path)
+    assert not (tmp_path / "y.npy").exists()
+    assert client.submit(int, 3).result() == 3
+
+
+def test_ctrl_c_ends_the_run(client, stored, tmp_path):
+    x, _ = stored
+
+    def slow(block):
+        import time
+
+        time.sleep(0.2)
+        return block
+
+    y = x.rechunk((50, 900)).map_blocks(slow, dtype="f8")
+    timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            y.store(tmp_path / "y.npy", scheduler=client)
+    finally:
+        timer.join()
+    assert os.listdir(tmp_path) == ["x.npy"]
+    end = time.monotonic() + 10
+    while kept_by_workers(client) and time.monotonic() < end:
+        time.sleep(0.05)  # tasks stop at the next block
+    assert kept_by_workers(client) == 0
+    assert client.submit(int, 3).result() == 3
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_threads_of_one_worker(stored, tmp_path, processes):
+    x, data = stored
+    with (
+        new_cluster(n_workers=1, threads_per_worker=3, processes=processes) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        y = x.rechunk((50, 100)).map_blocks(np.square, dtype="f8")
+        total, _ = oo.compute(y.sum(), y.store(tmp_path / "y.npy", compute=False), scheduler=client)
+    assert total == y.sum().compute(scheduler="serial")
+    assert np.array_equal(np.load(tmp_path / "y.npy"), data**2)
+
+
+ALONE = """
+import sys
+import numpy as np
+import oocarray as oo
+
+
+class Future:
+    def __init__(self, value): self.value = value
+    def result(self): return self.value
+    def add_done_callback(self, function): function(self)
+
+
+class Client:
+    def submit(self, function, *args, pure, retries=0, key):
+        return Future(function(*[a.value if isinstance(a, Future) else a for a in args]))
+    def scatter(self, data, broadcast, hash): return Future(data)
+    def run(self, function, *args, on_error="raise"): return {"here": function(*args)}
+    def nthreads(self): return {"here": 1}
+    def scheduler_info(self): return {"workers": {"here": {"memory_limit": 0}}}
+    def cancel(self, futures): pass
+    def gather(self, futures): return [one.value for one in futures]
+
+
+if __name__ == "__main__":
+    folder = sys.argv[1]
+    np.save(folder + "/a.npy", np.arange(1000.0))
+    x = oo.open(folder + "/a.npy")
+    assert x.mean().compute(scheduler=Client()) == 499.5
+    (x + 1).store(folder + "/b.npy", scheduler=Client())
+    assert np.load(folder + "/b.npy")[3] == 4
+    print([name for name in sys.modules if name.split(".")[0] in ("dask", "distributed")])
+"""
+
+
+def test_nothing_of_dask_is_imported(tmp_path):
+    script = tmp_path / "alone.py"
+    script.write_text(ALONE)
+    found = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout.strip()) == (0, "[]"), found.stderr
