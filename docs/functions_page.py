@@ -99,8 +99,8 @@ WORKS = {
         result_type uint16 uint32 uint64 uint8 __array_api_version__ __array_namespace_info__
     """,
     "Blocks and evaluation": """
-        Array Future Group Store compute kernel map_blocks options persist rechunk store
-        update_blocks
+        Array Comparison Future Group Store compare compute kernel map_blocks options persist
+        rechunk store update_blocks
     """,
 }
 

@@ -11,6 +11,8 @@ __array_api_version__ = "2025.12"
 # Where each public name lives.  They are imported when first asked for: a script that imports
 # the package pays for what it uses, and the server of worker processes for next to nothing.
 _HOMES = {
+    "comparison": "compare",
+    "comparisontable": "Comparison",
     "config": "options",
     "core": "Array",
     "errors": (

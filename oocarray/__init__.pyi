@@ -3,6 +3,8 @@
 from typing import Any
 
 from . import linalg as linalg
+from .comparison import compare as compare
+from .comparisontable import Comparison as Comparison
 from .config import options as options
 from .core import Array as Array
 from .creating import create as create

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..runtime.interrupts import Terminated, terminate
-from . import cache, completion, convert, demo, info, map, residency, stat, tune
+from . import cache, compare, completion, convert, demo, info, map, residency, stat, tune
 from .output import complain, sentence
 from .words import Formatter, Usage
 
@@ -24,6 +24,7 @@ COMMANDS = (
     info.add,
     convert.add,
     map.add,
+    compare.add,
     stat.add,
     residency.add,
     cache.add_warm,
