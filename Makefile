@@ -37,6 +37,8 @@ help:
 	@echo 'make test-crash   kill workers and programs a thousand times, at random'
 	@echo 'make test-memory   measure held memory and the page cache on files of 4 GiB'
 	@echo 'make fuzz    give the .npy reader damaged files for a while    (FUZZ_SECONDS=60)'
+	@echo 'make bench        the suite: cases beside rivals, under an hour    (BENCH_ARGS="--rivals ...")'
+	@echo 'make bench-quick  the same, small: less than three minutes         (BENCH_ARGS="--cases ...")'
 	@echo 'make bench-core   measure: beside others, budget, page cache  (BENCH_ARGS="--quick ...")'
 	@echo 'make bench-io     measure what Linux does with mapped files   (BENCH_ARGS="--quick ...")'
 	@echo 'make lint    ruff check, ruff format --check, mypy'
@@ -74,8 +76,14 @@ fuzz: environment
 	}
 	$(RUN) fuzz/fuzz_npy.py -max_total_time=$(FUZZ_SECONDS)
 
-.PHONY: bench bench-core
-bench: bench-core
+.PHONY: bench bench-quick
+bench: environment
+	$(RUN) -m benchmarks $(BENCH_ARGS)
+
+bench-quick: environment
+	$(RUN) -m benchmarks --quick $(BENCH_ARGS)
+
+.PHONY: bench-core
 bench-core: environment
 	$(RUN) -m benchmarks.core $(BENCH_ARGS)
 

@@ -19,7 +19,7 @@ from oocarray.held import family
 from .groups import Group
 from .rivals import Job
 
-__all__ = ["Client", "Failure", "Times", "undisturbed"]
+__all__ = ["Client", "Failure", "Killed", "TimedOut", "Times", "undisturbed"]
 
 ROOT = Path(__file__).parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -43,6 +43,14 @@ class Failure(Exception):
     """A rival ended, failed or gave a wrong result."""
 
 
+class Killed(Failure):
+    """The kernel ended a process of the rival for want of memory."""
+
+
+class TimedOut(Failure):
+    """No answer came in time."""
+
+
 class Times(NamedTuple):
     """Processor seconds."""
 
@@ -51,10 +59,12 @@ class Times(NamedTuple):
 
 
 class Client:
-    """A process of ``benchmarks.helper`` with one rival in it."""
+    """A process of ``benchmarks.helper`` with one rival in it; waits `patience` seconds for it."""
 
-    def __init__(self, module: str, job: Job, group: Group | None) -> None:
-        self.module, self.job, self.group = module, job, group
+    def __init__(
+        self, module: str, job: Job, group: Group | None, patience: float = _PATIENCE
+    ) -> None:
+        self.module, self.job, self.group, self.patience = module, job, group, patience
         self._waiting = True
         details = json.dumps(dataclasses.asdict(job))
         command = [sys.executable, "-m", "benchmarks.helper", module, details]
@@ -89,18 +99,21 @@ class Client:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(_PATIENCE):
-                raise Failure(f"no answer within {_PATIENCE:.0f} s")
+            if not selector.select(self.patience):
+                raise TimedOut(f"no answer within {self.patience:.0f} s")
         line = self._process.stdout.readline()
         killed = self.group is not None and self.group.oom_kills()
         if not line:
             status = self._process.wait()
-            raise Failure("killed: out of memory" if killed else f"ended with status {status}")
+            if killed:
+                raise Killed("killed: out of memory")
+            raise Failure(f"ended with status {status}")
         self._waiting = False
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            note = "a worker was killed: out of memory\n" if killed else ""
-            raise Failure(note + answer["error"])
+            if killed:
+                raise Killed("a worker was killed: out of memory\n" + answer["error"])
+            raise Failure(answer["error"])
         return answer
 
     def times(self) -> Times:

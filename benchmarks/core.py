@@ -134,8 +134,8 @@ def beside() -> Path:
 
 
 @contextmanager
-def temporary(parent: Path) -> Iterator[Path]:
-    """A folder that is removed in the end, also when we are asked to end."""
+def temporary(parent: Path, keep: bool = False) -> Iterator[Path]:
+    """A folder that is removed in the end, also when we are asked to end; unless it is kept."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     folder = Path(tempfile.mkdtemp(prefix="oocarray-bench-", dir=parent))
@@ -146,7 +146,8 @@ def temporary(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         with undisturbed():
-            shutil.rmtree(folder, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

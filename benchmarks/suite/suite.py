@@ -1,0 +1,169 @@
+"""Runs the suite: tunes, then cases in rounds, as long as there is time; judges no figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .cases import SuiteCase, SuiteRival
+from .clock import Clock
+from .data import Dataset
+from .device import Disk
+from .journal import Journal
+from .settings import Settings, files_of
+from .sitting import Sitting, Table
+from .tuning import Tuner
+
+__all__ = ["MAIN_PART", "Suite"]
+
+MIB = 1 << 20
+MAIN_PART = 0.72
+"""Of the time, for tuning and the main rounds, where sweeps follow."""
+_TUNING_PART = 0.35
+_SMALL_MOST = 512 * MIB
+_SLOW = 0.1e9
+"""Bytes a second below which a run is given up."""
+
+
+class Suite:
+    """One run of the suite in one folder."""
+
+    def __init__(self, settings: Settings, folder: Path, journal: Journal) -> None:
+        self.settings, self.folder, self.journal = settings, folder, journal
+        self.clock = Clock(settings.minutes)
+        table = Table(Dataset(folder / "tiny", 8 * MIB), Disk(folder), settings.workers)
+        self.table = table
+        self.data = Dataset(folder / "main", settings.size)
+        small = Dataset(folder / "small", min(settings.size // 8, _SMALL_MOST))
+        self.tuner = Tuner(settings, journal, self.clock, small, self.seat)
+        self._told = 0
+        self._over: set[tuple[str, str]] = set()
+
+    def seat(
+        self,
+        case: SuiteCase,
+        rival: SuiteRival,
+        data: Dataset,
+        memory: int,
+        workers: int | None = None,
+    ) -> Sitting:
+        """A sitting of one rival with one case."""
+        nbytes = case.planned_read(data.nbytes) + case.planned_written(data.nbytes)
+        timeout = 60 + nbytes / _SLOW
+        count = workers or self.settings.workers
+        return Sitting(self.table, case, rival, data, memory, count, timeout)
+
+    # ---- the main rounds ---------------------------------------------------------------------
+
+    @property
+    def main_part(self) -> float:
+        return MAIN_PART if self.settings.sweeps else 0.97
+
+    def run(self) -> None:
+        """Tune, then run all cases in rounds."""
+        cases = self.settings.chosen
+        for number, case in enumerate(cases):
+            if self.clock.left(_TUNING_PART) < 0:
+                names = ", ".join(late.name for late in cases[number:])
+                self.journal.leave_out(f"tuning of {names}", "no time; chunks of 16 MiB")
+                self._untuned(cases[number:])
+                break
+            self.journal.tell(f"tuning: {case.name}")
+            self.tuner.tune(case)
+            self._tell_notes()
+        self.tuner.small.provide(set())
+        self.tuner.small.remove("a")
+        for number, case in enumerate(cases):
+            rounds, states = self._afford(cases[number:])
+            if not rounds:
+                names = ", ".join(late.name for late in cases[number:])
+                self.journal.leave_out(names, "no time left for them")
+                break
+            self._case(case, rounds, states)
+
+    def _untuned(self, cases: list[SuiteCase]) -> None:
+        for case in cases:
+            for rival in self.settings.contestants:
+                if not self.seat(case, rival, self.data, self.settings.memory).absent():
+                    chunk = 16 * MIB if rival.choices(case) else None
+                    self.tuner.chunks[case.name, rival.name] = chunk
+
+    def _afford(self, cases: list[SuiteCase]) -> tuple[int, tuple[str, ...]]:
+        """Rounds and states of a case that leave time for those after it."""
+        left = self.clock.left(self.main_part)
+        options = [(rounds, ("cold", "warm")) for rounds in range(self.settings.rounds, 0, -1)]
+        for rounds, states in [*options, (1, ("cold",))]:
+            if self.clock.factor * sum(self._cost(c, rounds, len(states)) for c in cases) < left:
+                return rounds, states
+        # Even the least is too much for all: as many cases as there is time for, in their order.
+        return (1, ("cold",)) if left > self._cost(cases[0], 1, 1) / 2 else (0, ())
+
+    def _cost(self, case: SuiteCase, rounds: int, states: int) -> float:
+        nbytes = self.data.nbytes
+        making = self.clock.making(nbytes * len(self._files(case) - {"a"}))
+        rivals = self._taking_part(case)
+        each = [self.clock.sitting(case.name, r.name, nbytes, states) for r in rivals]
+        return making + rounds * sum(each)
+
+    def _files(self, case: SuiteCase) -> set[str]:
+        return files_of(case, self._taking_part(case))
+
+    def _taking_part(self, case: SuiteCase) -> list[SuiteRival]:
+        rivals = self.settings.contestants
+        return [rival for rival in rivals if (case.name, rival.name) in self.tuner.chunks]
+
+    def _case(self, case: SuiteCase, rounds: int, states: tuple[str, ...]) -> None:
+        rivals = self._taking_part(case)
+        if rounds < self.settings.rounds:
+            what = f"{case.name}: rounds {rounds + 1} to {self.settings.rounds}"
+            self.journal.leave_out(what, "no time")
+        if len(states) == 1:
+            self.journal.leave_out(f"{case.name}: warm runs", "no time")
+        self.journal.tell(f"{case.name}: making the files")
+        begin, estimated = self.clock.elapsed, self._cost(case, rounds, len(states))
+        self.data.provide(self._files(case), case.cube)
+        for number in range(1, rounds + 1):
+            # Another first in each round: nobody always runs after the same neighbour.
+            turn = (number - 1) % max(len(rivals), 1)
+            for rival in rivals[turn:] + rivals[:turn]:
+                if (case.name, rival.name) in self._over:
+                    continue
+                if self.clock.left(self.main_part + 0.02) < 0:
+                    what = f"{case.name}: round {number} of {rival.name}"
+                    self.journal.leave_out(what, "no time left")
+                    continue
+                self._sit(case, rival, number, states)
+        self.clock.compare(estimated, self.clock.elapsed - begin)
+
+    def _sit(
+        self, case: SuiteCase, rival: SuiteRival, number: int, states: tuple[str, ...]
+    ) -> None:
+        chunk = self.tuner.chunks[case.name, rival.name]
+        sitting = self.seat(case, rival, self.data, self.settings.memory)
+        found = self.record(sitting, "main", number, [(state, chunk) for state in states])
+        if found["outcome"] not in ("ok", "over"):
+            self._over.add((case.name, rival.name))
+            if number < self.settings.rounds:
+                what = f"{case.name}: {rival.name} after round {number}"
+                self.journal.leave_out(what, f"{found['outcome']} {found['state']}")
+
+    def record(
+        self, sitting: Sitting, sweep: str, number: int, plan: list[tuple[str, int | None]]
+    ) -> dict[str, Any]:
+        """Run and write down; the last run is returned."""
+        found: dict[str, Any] = {}
+        for found in sitting.runs(plan):
+            self.journal.write("run", sweep=sweep, round=number, **found)
+            wall = f"{found['wall']:.2f} s" if found["wall"] is not None else found["message"]
+            words = (sitting.case.name, sitting.rival.name, found["state"], found["outcome"])
+            self.journal.tell(f"{sweep} {number}: {' '.join(words)} {wall}")
+            if found["wall"] is not None:
+                named = sitting.case.name, sitting.rival.name
+                self.clock.learn(*named, sitting.data.nbytes, found["wall"])
+        self._tell_notes()
+        return found
+
+    def _tell_notes(self) -> None:
+        for note in self.table.notes[self._told :]:
+            self.journal.leave_out("memory limits by cgroups", note)
+        self._told = len(self.table.notes)

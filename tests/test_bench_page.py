@@ -1,0 +1,286 @@
+"""Writes result pages and compares result files, all made up; measures nothing."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import compare_results, page, page_text, results
+from benchmarks.results import Cell, Run, read, say
+
+MIB, GIB = 1 << 20, 1 << 30
+RIVALS = ("oocarray", "numpy-naive", "numpy-careful", "dask", "zarr", "new-one")
+Record = dict[str, Any]
+
+
+def machine(**changed: Any) -> Record:
+    facts: Record = {"kind": "machine", "when": "2026-11-29T09:00:00+00:00", "cpu": "a <cpu>"}
+    facts |= {"cores": 2, "ram": 24 * GIB, "kernel": "6.1", "filesystem": "ext4", "disk": "vda"}
+    facts |= {"python": "3.11", "versions": {"numpy": "2.4", "dask": "1", "zarr": "3"}}
+    facts |= {"commit": "abc", "size": 4 * GIB, "memory": GIB, "rounds": 3, "quick": False}
+    return facts | changed
+
+
+def record(case: str, rival: str, state: str, number: int, wall: float, **changed: Any) -> Record:
+    found: Record = {"kind": "run", "sweep": "main", "case": case, "rival": rival, "state": state}
+    found |= {"round": number, "size": 4 * GIB, "memory": GIB, "workers": 2, "chunk_bytes": None}
+    found |= {"outcome": "ok", "message": "", "wall": wall, "cpu": 2 * wall, "peak": 100 * MIB}
+    found |= {"peak_cache": MIB, "read": 4 * GIB, "written": 0, "planned_read": 4 * GIB}
+    found |= {"planned_written": 0}
+    found |= changed
+    if found["outcome"] != "ok":
+        found |= dict.fromkeys(("wall", "cpu", "peak", "read", "written"))
+    return found
+
+
+def made(seed: int = 0, ours: float = 1.0, all_of: float = 1.0) -> list[Record]:
+    """Runs of everything, 2 % apart from round to round."""
+    rng = random.Random(seed)
+    records = [machine()]
+    tried = {str(4 * MIB): 1.0, str(16 * MIB): 0.5}
+    records.append(
+        {
+            "kind": "tuning",
+            "case": "mean",
+            "rival": "dask",
+            "chunk_bytes": 16 * MIB,
+            "tried": tried,
+        }
+    )
+    for case in ("mean", "map", "zscore"):
+        for place, rival in enumerate(RIVALS):
+            base = (2.0 + place) * all_of * (ours if rival == "oocarray" else 1.0)
+            for state in ("cold", "warm"):
+                for number in range(3):
+                    outcome = "killed" if (case, rival) == ("map", "numpy-naive") else "ok"
+                    wall = base * rng.uniform(0.98, 1.02) * (1 if state == "cold" else 0.5)
+                    one = record(case, rival, state, number, wall, outcome=outcome)
+                    records.append(one)
+    for x in (1, 2, 4):
+        for rival in RIVALS[:4]:
+            times = all_of * (ours if rival == "oocarray" else 1.0)
+            wall = 4.0 / x * times
+            at = {"sweep": "memory", "memory": x * GIB}
+            bad = "killed" if rival == "dask" and x == 1 else "ok"
+            records.append(record("mean", rival, "cold", 0, wall, **at, outcome=bad))
+            records.append(record("mean", rival, "cold", 0, x * times, sweep="size", size=x * GIB))
+            records.append(record("mean", rival, "cold", 0, wall, sweep="workers", workers=x))
+    records.append({"kind": "left_out", "what": "Spark & co", "why": "needs <Java>"})
+    records.append({"kind": "end", "seconds": 600.0})
+    return records
+
+
+def write(path: Path, records: list[Record], more: str = "") -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in records) + more)
+    return path
+
+
+class Tags(html.parser.HTMLParser):
+    """Fails where tags do not match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def test_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.jsonl", made())
+    found = page.write(path)
+    assert found == tmp_path / "results.html"
+    text = found.read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert not tags.open
+    assert not re.search(r"https?://|<script|<link|@import|url\(|src=", text)
+    assert "prefers-color-scheme:dark" in text
+    for words in (
+        "killed at 1 GiB",
+        "a &lt;cpu&gt;",
+        "needs &lt;Java&gt;",
+        "Spark &amp; co",
+        "MiB/s",
+        "seconds per GiB",
+        "times as fast",
+        "--memory 1GiB",
+        "Sizes that were tried",
+        "new-one",
+    ):
+        assert words in text, words
+    for section in ("glance", "summary", "time", "cpu", "memory", "size", "workers", "bytes"):
+        assert f'<section id="{section}">' in text
+    assert "stopped before its end" not in text
+    assert text.count("<svg") > 10
+
+
+def test_best_of_each_row_is_bold(tmp_path: Path) -> None:
+    records = [machine()]
+    records += [record("mean", "oocarray", "cold", 0, 1.5), record("mean", "dask", "cold", 0, 1.2)]
+    text = page.write(write(tmp_path / "r.jsonl", records)).read_text()
+    assert "<b>1.20 s</b>" in text
+    assert "<b>1.50 s</b>" not in text
+    assert "oocarray takes 1.25 times as long" in text
+
+
+def test_an_unfinished_run_is_told(tmp_path: Path) -> None:
+    records = made()[:-1]
+    path = write(tmp_path / "r.jsonl", records, '{"kind": "run", "sweep": "ma')
+    assert "stopped before its end" in page.write(path, tmp_path / "other.html").read_text()
+    assert "stopped before its end" in page.table(path)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_page_of_almost_nothing(tmp_path: Path, kept: int) -> None:
+    path = write(tmp_path / "r.jsonl", made()[:kept])
+    assert page.write(path).read_text().endswith("</html>\n")
+    assert page.table(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no line of kind"),
+        ('{"kind": "run"}\n{"kind": "machine"}\n', "line 1"),
+        ("nonsense\n[]\n", "line 1"),
+    ],
+)
+def test_what_is_no_result_file_is_refused(
+    tmp_path: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read(path)
+    assert page.main([str(path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_page_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "r.jsonl", made())
+    assert page.main([str(path)]) == 0
+    assert str(tmp_path / "r.html") in capsys.readouterr().out
+    assert page.main([]) == 2
+
+
+def test_terminal_table_has_all_rivals(tmp_path: Path) -> None:
+    text = page.table(write(tmp_path / "r.jsonl", made()))
+    assert all(name in text for name in RIVALS)
+    assert "killed at 1 GiB" in text
+    assert "\x1b" not in text
+
+
+def test_cells_are_medians_of_what_ended_well() -> None:
+    def run(number: int, outcome: str, wall: float | None) -> Run:
+        return Run("main", "mean", "dask", "cold", outcome, GIB, number, GIB, wall=wall)
+
+    runs = (run(0, "ok", 1.0), run(1, "killed", None), run(2, "ok", 3.0))
+    cell = Cell(runs)
+    assert (cell.median("wall"), cell.span("wall"), cell.outcome) == (2.0, (1.0, 3.0), "ok")
+    assert say(cell, "wall") == "2.00 s"
+    assert say(Cell(runs[1:2]), "wall") == "killed at 1 GiB"
+    assert "1 of 3 rounds ended otherwise" in page_text.tip(cell)
+
+
+def test_amounts_have_three_digits() -> None:
+    assert [results.amount(v) for v in (0, 0.9, 0.01, 1.0, 12, 150.4)] == [
+        "0.00",
+        "0.900",
+        "0.0100",
+        "1.00",
+        "12.0",
+        "150",
+    ]
+
+
+# ---- comparing -----------------------------------------------------------------------------------
+
+
+def compared(tmp_path: Path, old: list[Record], new: list[Record], *more: str) -> int:
+    before, after = write(tmp_path / "old.jsonl", old), write(tmp_path / "new.jsonl", new)
+    return compare_results.main([str(before), str(after), *more])
+
+
+def test_chance_is_no_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(1, 6):
+        assert compared(tmp_path, made(0), made(seed)) == 0
+    assert "the machine changed" not in capsys.readouterr().out
+
+
+def test_slower_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compared(tmp_path, made(0), made(1, ours=1.3)) == 1
+    out = capsys.readouterr().out
+    assert "slower" in out
+    assert "the machine changed" not in out
+    assert compared(tmp_path, made(0), made(1, ours=0.7)) == 0
+    assert "faster" in capsys.readouterr().out
+
+
+def test_a_slower_machine_is_not_our_doing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared(tmp_path, made(0), made(1, all_of=1.5)) == 0
+    out = capsys.readouterr().out
+    assert "the machine changed" in out
+    assert "moved as much as the rivals did" in out
+    # Both at once are told apart.
+    assert compared(tmp_path, made(0), made(1, ours=1.3, all_of=1.5)) == 1
+
+
+def test_no_longer_done_is_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = [
+        record("map", "oocarray", one["state"], one["round"], 1.0, outcome="killed")
+        if one.get("case") == "map" and one.get("rival") == "oocarray"
+        else one
+        for one in made(1)
+    ]
+    assert compared(tmp_path, made(0), new) == 1
+    assert "ok -> killed" in capsys.readouterr().out
+    assert compared(tmp_path, new, made(1)) == 0
+    assert "killed -> ok" in capsys.readouterr().out
+
+
+def test_renewed_rivals_are_no_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = [machine(versions={"numpy": "2.5", "dask": "2", "zarr": "3"}, cpu="other"), *made(1)[1:]]
+    assert compared(tmp_path, made(0), new, "--all") == 0
+    out = capsys.readouterr().out
+    assert "dask is no control: dask 1 -> 2" in out
+    assert "cpu differs" in out
+
+
+def test_other_sizes_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = [one | {"size": 3 * GIB} if one["kind"] == "run" else one for one in made(1)]
+    other[0] = machine(size=3 * GIB)
+    assert compared(tmp_path, made(0), other) == 2
+    said = capsys.readouterr()
+    assert "size differs: 4 GiB -> 3 GiB" in said.out
+    assert "no work in common" in said.err
+    assert compare_results.main([str(tmp_path / "none"), str(tmp_path / "none")]) == 2
+
+
+def test_noise_is_of_median_deviation_or_range() -> None:
+    def cell(*walls: float) -> Cell:
+        return Cell(tuple(Run("main", "mean", "dask", "cold", "ok", GIB, wall=w) for w in walls))
+
+    assert compare_results.noise(cell(1.0)) is None
+    assert compare_results.noise(cell(0.9, 1.0, 1.2)) == pytest.approx(0.15)
+    assert compare_results.noise(cell(0.5, 0.5, 1.0, 1.5, 1.5)) == pytest.approx(0.7413)
+    assert compare_results.control([1.0, 2.0]) is None
+    assert compare_results.control([2.0, 2.0, 2.0]) == (pytest.approx(2.0), 0.0)
