@@ -1,0 +1,1 @@
+"""What public operations promise: NumPy's answer, whichever backend computes it."""
