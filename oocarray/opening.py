@@ -290,7 +290,8 @@ def from_array(x: Any, chunks: Any = None) -> Array:
     x : array-like
         A `numpy.memmap` or a view of one (it travels by file and offset); an array of
         zarr-python in a folder, a dataset of h5py, or a variable of xarray that is not yet read
-        (each becomes the stored array at its place, and needs the other object no more); or
+        (each becomes the stored array at its place, and needs the other object no more); a dask
+        array, or an xarray object over one (its blocks are made by its tasks, in our workers); or
         anything else that NumPy makes an array of. An `Array` is returned with the grid asked for.
     chunks : optional
         Blocks to work on; see `open`.
