@@ -149,7 +149,7 @@ def test_nothing_of_a_file_is_read_to_translate_it(tmp_path: Path) -> None:
     assert made.shape == (1024,)
     assert peak < 50 << 20
     assert seconds < 5
-    assert to_dask(x.node, SERIAL).chunks[0][0] * (8 << 10) == 128 << 20
+    assert to_dask(x.node, SERIAL).chunks[0][0] * (8 << 10) == 16 << 20
 
 
 def test_names_follow_the_file_not_the_node(tmp_path: Path) -> None:
@@ -402,3 +402,35 @@ def test_the_option_chooses_it(tmp_path: Path) -> None:
         np.testing.assert_array_equal(y.compute(), A[A > 0])
         with pytest.raises(NotImplementedError, match="backend='dask' cannot"):
             oo.update_blocks(lambda block: None, oo.open(tmp_path / "y.npy", "r+"))
+
+
+@pytest.mark.parametrize("memory", ["1 KiB", "1 GiB"])
+def test_what_is_reduced_is_computed_first_where_memory_is_little(tmp_path, monkeypatch, memory):
+    import dask
+
+    data = np.random.default_rng(5).normal(size=(400, 30))
+    np.save(tmp_path / "x.npy", data)
+    x = oo.open(tmp_path / "x.npy", chunks=(50, 30))
+    computed = []
+    run = dask.compute
+    monkeypatch.setattr(dask, "compute", lambda *a, **k: computed.append(len(a)) or run(*a, **k))
+    y = (x - x.mean(axis=0)) / x.std(axis=0)
+    z = y / (y * y).mean()
+    z.store(tmp_path / "z.npy", backend="dask", memory=memory)
+    assert computed == ([2, 1, 1] if memory == "1 KiB" else [1])
+    y = (data - data.mean(axis=0)) / data.std(axis=0)
+    np.testing.assert_allclose(np.load(tmp_path / "z.npy"), y / (y * y).mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("memory", ["1 KiB", "1 GiB"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_does_not_fit_into_memory_is_read(tmp_path, memory, order):
+    data = np.random.default_rng(6).normal(size=(300, 40)).astype(">f8")
+    np.save(tmp_path / "x.npy", np.asarray(data, order=order))
+    x = oo.open(tmp_path / "x.npy", chunks=(70, 40))
+    with oo.options(backend="dask", memory=memory):
+        np.testing.assert_allclose(x.mean(axis=1).compute(), data.mean(axis=1), rtol=1e-13)
+        assert np.array_equal(x[10:90:3, ::2].compute(memory="1 GiB"), data[10:90:3, ::2])
+        blocks = x.to_dask()
+    block = blocks.blocks[1].compute()
+    assert np.array_equal(block, data[70:140])

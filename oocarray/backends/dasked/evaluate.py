@@ -20,6 +20,7 @@ from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
 from ..watching import watched
+from .beforehand import reduce_beforehand
 from .given import counted, refuse, typed
 from .translate import Translation, to_dask
 from .writing import FileWriter
@@ -82,6 +83,7 @@ def _computed(
     sources: list[Any] = []
     targets: list[Any] = []
     given_back: list[tuple[InMemory, Any]] = []
+    reduce_beforehand(roots, options, translate, run)
     opened = {_identity(draft.fd): draft.fd for draft in drafts if isinstance(draft, Draft)}
     for root in roots:
         array = translate(root.node)

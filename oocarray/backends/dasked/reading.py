@@ -35,9 +35,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class FileReader:
-    """An array in one file, of which each part is a view of a mapping made for it."""
+    """An array in one file, of which each part is a view of a mapping made for it, or a copy."""
 
     source: Strided
+    copied: bool = False
+    """Read parts that are runs of bytes. A mapping copies nothing, which is fastest by far where
+    the file fits into memory; where it does not, pages may be taken back before the second look
+    of an expression at its block, and are read from the disk again."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,6 +62,9 @@ class FileReader:
             return np.empty(part.shape, part.dtype)
         with open(self.source.file.path, "rb", opener=_regular) as stream:
             self.source.file.check_open(stream.fileno())
+            if self.copied and part.contiguous == "C":
+                read = np.fromfile(stream, part.dtype, part.size, offset=part.offset)
+                return read.reshape(part.shape)
             mapped = np.memmap(stream, np.uint8, "r", start, (stop - start,))
         return part.view(np.asarray(mapped), start)
 
@@ -126,7 +133,13 @@ class MemoryReader:
         return type(self).__name__, id(self.array), uuid.uuid4().hex
 
 
-def read_stored(da: Any, source: Strided | Tiled, chunks: Chunks | None, chunk_bytes: int) -> Any:
+def read_stored(
+    da: Any,
+    source: Strided | Tiled,
+    chunks: Chunks | None,
+    chunk_bytes: int,
+    copied: bool = False,
+) -> Any:
     """A stored array as a dask array.
 
     Parameters
@@ -138,10 +151,12 @@ def read_stored(da: Any, source: Strided | Tiled, chunks: Chunks | None, chunk_b
         The blocks that somebody set.
     chunk_bytes : int
         About how large blocks are otherwise.
+    copied : bool
+        Whether a plain file is read rather than mapped.
     """
     if isinstance(source, Strided):
         free = free_chunks(source.shape, source.itemsize, source.order, chunk_bytes)
-        return _from(da, FileReader(source), free if chunks is None else chunks)
+        return _from(da, FileReader(source, copied), free if chunks is None else chunks)
     array = zarr_of(source)
     if array is None:
         grown = _grown(source.blocks(), source.itemsize, chunk_bytes)

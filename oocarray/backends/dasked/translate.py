@@ -9,12 +9,15 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ...lazy.counted import CountedNode
 from ...lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode
 from ...lazy.node import StoredNode, postorder
 from ...lazy.pointed import PointedNode
 from ...operations.indexing import point_index
 from ...plan import Options
+from ...runtime.limits import memory_of
 from .given import Given, Translator, counted, free_chunks, refuse
 
 __all__ = ["Translation", "to_dask"]
@@ -72,6 +75,7 @@ class Translation:
         if chunk_bytes is None:
             chunk_bytes = _chunk_bytes()
         self.chunk_bytes = chunk_bytes
+        self._memory_bytes = memory_of(options)
         # With the node itself, so that no other gets its id meanwhile.
         self._made: dict[int, tuple[Node, Any]] = {}
 
@@ -80,6 +84,13 @@ class Translation:
 
         learn_dtypes(node, self._options)
         return self._array(node)
+
+    def put(self, node: Node, result: Any) -> None:
+        """What a node is, which was computed by itself."""
+        from .reading import read_memory
+
+        array = np.asarray(result)
+        self._made[id(node)] = node, read_memory(self._da, array, self._blocks(node), node)
 
     def _array(self, node: Node) -> Any:
         for one in postorder(node, lambda one: id(one) not in self._made):
@@ -99,7 +110,8 @@ class Translation:
         from .reading import read_stored
 
         node: StoredNode = given.node
-        return read_stored(self._da, node.source, node.set_chunks, self.chunk_bytes)
+        large = node.source.nbytes > self._memory_bytes // 2
+        return read_stored(self._da, node.source, node.set_chunks, self.chunk_bytes, large)
 
     def _memory(self, given: Given) -> Any:
         from .reading import read_memory

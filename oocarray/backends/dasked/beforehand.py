@@ -1,0 +1,58 @@
+"""Computes what is reduced before what is made of it, where the arrays do not fit into memory.
+
+In one graph dask keeps every block of ``x`` until ``x.mean()`` is known, to take it from each; so
+somebody who knows dask computes the mean first, and reads ``x`` twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...lazy.expr import KeptNode, ReduceNode, StoredNode
+from ...lazy.graph import Root, level_of, nested_results
+from ...lazy.node import postorder
+from ...plan import Options
+from ...runtime.limits import memory_of
+from .translate import Translation
+
+__all__ = ["reduce_beforehand"]
+
+
+def reduce_beforehand(
+    roots: Sequence[Root], options: Options, translate: Translation, run: Any
+) -> None:
+    """Have the translation know results that others need, as arrays in memory.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+    options : Options
+        Of the memory half is taken to be free for blocks.
+    translate : Translation
+    run : module
+        dask, whose ``compute`` is called once for each level of results upon results.
+    """
+    levels: dict[int, dict[int, ReduceNode]] = {}
+    for root in roots:
+        for node in nested_results(root.node):
+            if isinstance(node, ReduceNode):
+                levels.setdefault(level_of(node), {})[id(node)] = node
+    if not levels or _read(roots) <= memory_of(options) // 2:
+        return
+    for level in sorted(levels):
+        nodes = list(levels[level].values())
+        arrays = [translate(node) for node in nodes]
+        for node, result in zip(nodes, run.compute(*arrays), strict=True):
+            translate.put(node, result)
+
+
+def _read(roots: Sequence[Root]) -> int:
+    """Bytes of all arrays in files, once each."""
+    found = {
+        id(node): node.source.nbytes
+        for root in roots
+        for node in postorder(root.node)
+        if isinstance(node, StoredNode) and not isinstance(node, KeptNode)
+    }
+    return sum(found.values())
