@@ -60,12 +60,20 @@ def _joined(function: Any, one: Any, other: Any) -> Any:
     """A function of two operands of which at least one is ours."""
     from .lifting import lifted
 
+    if isinstance(other, (str, bytes)) and _of_text(one):
+        other = np.array(other)
     for value in (one, other):
         if isinstance(value, (str, bytes, dict, set)) or value is None:
             return NotImplemented
         if getattr(value, "__array_ufunc__", True) is None:
             return NotImplemented
     return lifted(function, [one, other])
+
+
+def _of_text(array: Any) -> bool:
+    """Whether it is an array of strings, as far as is known without calling a function."""
+    dtypes = array.node.dtypes if isinstance(array, Operators) else None  # type: ignore[attr-defined]
+    return dtypes is not None and dtypes[0].kind in "SU"
 
 
 class Operators:

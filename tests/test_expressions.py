@@ -330,3 +330,12 @@ def test_sorting_lines_of_a_large_file_fits_a_small_budget(tmp_path: Path) -> No
     made = oo.sort(oo.open(tmp_path / "x.npy"), axis=1)
     made.store(tmp_path / "y.npy", memory="24 MiB", scheduler="threads")
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.sort(array, axis=1))
+
+
+def test_strings_are_compared_element_by_element():
+    data = np.array(["ab", "c", "ab"])
+    x = oo.from_array(data, chunks=2)
+    assert (x == "ab").compute().tolist() == (data == "ab").tolist()
+    assert (x != "ab").compute().tolist() == (data != "ab").tolist()
+    assert (oo.from_array(data.astype("S")) == b"ab").compute().tolist() == [True, False, True]
+    assert x[x == "ab"].compute().tolist() == ["ab", "ab"]
