@@ -41,6 +41,7 @@ _HOW = {
     "tensorstore": "TensorStore reads and writes bands of a Zarr store, computed with NumPy",
     "blosc2": "Blosc2 lazy expressions on a memory-mapped file",
     "dask": "dask.array with the threaded scheduler; its tasks read and write blocks of files",
+    "backend-dask": "oocarray's own line with backend=\"dask\", to be held against dask's",
     "dask-distributed": "dask.array on a LocalCluster that is already up",
     "cubed": "cubed with a Zarr store for what lies between its steps",
 }

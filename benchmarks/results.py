@@ -24,6 +24,7 @@ RIVALS = (
     "tensorstore",
     "blosc2",
     "dask",
+    "backend-dask",
     "dask-distributed",
     "distributed",
     "cubed",

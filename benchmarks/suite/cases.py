@@ -90,6 +90,7 @@ RIVALS = {
         SuiteRival("numpy", "numpy_blocks", "numpy", _NPY, parallel=False),
         SuiteRival("zarr", "zarr_bands", "zarr", _STORES, _WHOLE, zarr=True),
         SuiteRival("dask", "dask_threads", "dask", _LAZY),
+        SuiteRival("backend-dask", "oocarray_dask", "dask", _LAZY, ()),
         SuiteRival("distributed", "dask_distributed", "distributed", _LAZY),
         SuiteRival("tensorstore", "tensorstore_bands", "tensorstore", _STORES, _WHOLE, zarr=True),
         SuiteRival(

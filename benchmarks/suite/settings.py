@@ -22,7 +22,7 @@ class Settings:
     size: int = 8 * GIB
     memory: int = GIB
     cases: tuple[str, ...] = tuple(CASES)
-    rivals: tuple[str, ...] = tuple(RIVALS)
+    rivals: tuple[str, ...] = tuple(name for name in RIVALS if name != "backend-dask")
     rounds: int = 3
     sweeps: tuple[str, ...] = SWEEPS
     workers: int = len(os.sched_getaffinity(0))
