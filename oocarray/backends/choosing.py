@@ -39,28 +39,8 @@ def evaluate(
         from . import mapped
 
         return mapped.evaluate(roots, options, drafts)
-    try:
-        _refuse(roots, options)
-        if options.backend == "dask":
-            from .dasked.evaluate import evaluate as chosen
-        else:
-            from .zarred.evaluate import evaluate as chosen
-    except BaseException:
-        for draft in drafts:
-            draft.discard()
-        raise
+    if options.backend == "dask":
+        from .dasked.evaluate import evaluate as chosen
+    else:
+        from .zarred.evaluate import evaluate as chosen
     return chosen(roots, options, drafts)
-
-
-def _refuse(roots: Sequence[Root], options: Options) -> None:
-    """What neither dask nor zarr-python has."""
-    if any(root.in_place for root in roots):
-        raise NotImplementedError(
-            f"backend={options.backend!r} cannot update an array in place: its blocks are copies; "
-            "backend='mapped' does, or store() into a new file"
-        )
-    if options.on_error != "raise":
-        raise NotImplementedError(
-            f"backend={options.backend!r} cannot go on after a block has failed "
-            f"(on_error={options.on_error!r}); backend='mapped' does"
-        )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,21 +12,19 @@ import numpy as np
 
 from ..estimate import stage_bytes
 from ..lazy.graph import Root
-from ..lazy.written import note_write
 from ..observe import default_observers
 from ..plan import Options, Plan
 from ..runtime.interrupts import ends_by_sigterm
 from ..runtime.leaving import drop_of
 from ..runtime.limits import default_workers, memory_of, room
-from ..runtime.outside import outside
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.remote.cluster import check_client
 from ..runtime.scheduler import Limits, run_plan
-from ..storage.draft import Draft, Unpublished
-from ..storage.layout import Strided
+from ..storage.draft import Unpublished
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
+from .ending import descriptors, evaluation, tell_not_fused
 from .measured import Measuring
 from .planning import compiled, plan_of
 from .settling import Settling
@@ -97,10 +93,8 @@ def evaluate(
         from .remote import evaluate as elsewhere
 
         return elsewhere(roots, options, drafts)
-    watch, began = watched.get(), time.perf_counter()
-    whole = watch is not None and watch.enter()
-    wanted = [root.node for root in roots]
-    try:
+    began, wanted = time.perf_counter(), [root.node for root in roots]
+    with evaluation(roots, options, drafts) as (watch, whole):
         limits = limits_of(options, roots)
         settling = Settling(options)
         roots = [replace(root, node=settling(root.node)) for root in roots]
@@ -114,9 +108,8 @@ def evaluate(
             try:
                 plan = compiled(plan)
             except NotFused as error:
-                _tell_not_fused(error)
+                tell_not_fused(error)
                 plan = compile_plan(plan_of(roots, limits, replace(options, fuse=False)))
-            opened = {_identity(d.fd): d.fd for d in drafts if isinstance(d, Draft)}
             # Who watches shows it too, unless a bar is asked for.
             observers = default_observers(
                 limits.progress if watch is None else bool(limits.progress)
@@ -124,34 +117,9 @@ def evaluate(
             if watch is not None and whole:
                 observers.append(watch)
             observers.append(Measuring(wanted, began))
-            found = run_plan(plan, limits, pool, opened, observers)
-        for draft in drafts:
-            draft.publish(options.durability)
-    finally:
-        if watch is not None:
-            watch.leave()
-        _note_writes(roots)
-        for draft in drafts:
-            draft.discard()
+            found = run_plan(plan, limits, pool, descriptors(drafts), observers)
     _tell_end(plan, time.perf_counter() - began)
     return found
-
-
-def _tell_not_fused(error: NotFused) -> None:
-    words = str(error).splitlines()
-    warnings.warn(
-        "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
-        f"{words[0] if words else type(error.__cause__).__name__}",
-        RuntimeWarning,
-        stacklevel=outside(),
-    )
-
-
-def _note_writes(roots: Sequence[Root]) -> None:
-    """What was found out of these files before, such as counts of masks, holds no longer."""
-    for root in roots:
-        if isinstance(root.target, Strided):
-            note_write(root.target.file)
 
 
 def _tell(plan: Plan, limits: Limits, options: Options) -> None:
@@ -194,8 +162,3 @@ def _tell_end(plan: Plan, seconds: float) -> None:
         format_bytes(sum(written for _, written in each)),
         format_seconds(seconds),
     )
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino

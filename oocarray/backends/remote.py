@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,21 +12,18 @@ from typing import Any
 import numpy as np
 
 from ..lazy.graph import Root
-from ..lazy.written import note_write
 from ..observe import default_observers
 from ..plan import Options, Plan
-from ..runtime.outside import outside
 from ..runtime.remote.cluster import Cluster, check_client, describe, look_at
 from ..runtime.remote.run import IN_PLACE, run_remote
 from ..storage.draft import Draft, Unpublished
-from ..storage.layout import Strided
 from ..units import format_bytes, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
+from .ending import evaluation, tell_not_fused
 from .mapped import limits_of
 from .measured import Measuring
 from .planning import compiled, plan_of
 from .settling import Settling
-from .watching import watched
 
 __all__ = ["evaluate"]
 
@@ -56,10 +52,8 @@ def evaluate(
     ValueError
         A root is an update in place.
     """
-    watch, began = watched.get(), time.perf_counter()
-    whole = watch is not None and watch.enter()
-    wanted = [root.node for root in roots]
-    try:
+    began, wanted = time.perf_counter(), [root.node for root in roots]
+    with evaluation(roots, options, drafts) as (watch, whole):
         client = options.scheduler
         check_client(client)
         for root in roots:
@@ -86,7 +80,7 @@ def evaluate(
             try:
                 plan = compiled(plan)
             except NotFused as error:
-                _tell_not_fused(error)
+                tell_not_fused(error)
                 plan = compile_plan(plan_of(roots, limits, replace(here, fuse=False)))
         elif needs_kernels(plan):
             there = compile_plan
@@ -95,16 +89,6 @@ def evaluate(
             observers.append(watch)
         observers.append(Measuring(wanted, began))
         found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there)
-        for draft in drafts:
-            draft.publish(options.durability)
-    finally:
-        if watch is not None:
-            watch.leave()
-        for root in roots:
-            if isinstance(root.target, Strided):
-                note_write(root.target.file)
-        for draft in drafts:
-            draft.discard()
     _tell_end(plan, cluster, time.perf_counter() - began)
     return found
 
@@ -118,16 +102,6 @@ def _named(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], tuple[int, st
             now = os.fstat(draft.fd)
             found[now.st_dev, now.st_ino] = draft.fd, path
     return found
-
-
-def _tell_not_fused(error: NotFused) -> None:
-    words = str(error).splitlines()
-    warnings.warn(
-        "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
-        f"{words[0] if words else type(error.__cause__).__name__}",
-        RuntimeWarning,
-        stacklevel=outside(),
-    )
 
 
 def _tell_end(plan: Plan, cluster: Cluster, seconds: float) -> None:

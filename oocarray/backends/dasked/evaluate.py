@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...lazy.graph import Root
-from ...lazy.written import note_write
 from ...plan import InMemory, Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...runtime.limits import default_workers
 from ...runtime.shared import lasting
-from ...storage.draft import Draft, Unpublished
+from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
-from ..watching import watched
+from ..ending import descriptors, evaluation, refuse_ours
 from .beforehand import reduce_beforehand
 from .given import counted, refuse, typed
 from .translate import Translation, to_dask
@@ -48,25 +47,13 @@ def evaluate(
     NotImplementedError
         dask has nothing for it.
     """
-    watch = watched.get()
-    if watch is not None:
-        watch.enter()
-    try:
+    with evaluation(roots, options, drafts) as (watch, _):
+        refuse_ours(roots, options)
         with _scheduled(options):
             if watch is not None:
                 watch.check()
             found = _computed(roots, options, drafts)
         _settle(roots, options)
-        for draft in drafts:
-            draft.publish(options.durability)
-    finally:
-        if watch is not None:
-            watch.leave()
-        for root in roots:
-            if isinstance(root.target, Strided):
-                note_write(root.target.file)
-        for draft in drafts:
-            draft.discard()
     return found
 
 
@@ -84,7 +71,7 @@ def _computed(
     targets: list[Any] = []
     given_back: list[tuple[InMemory, Any]] = []
     reduce_beforehand(roots, options, translate, run)
-    opened = {_identity(draft.fd): draft.fd for draft in drafts if isinstance(draft, Draft)}
+    opened = descriptors(drafts)
     for root in roots:
         array = translate(root.node)
         if root.target is None:
@@ -182,8 +169,3 @@ _SCHEDULERS = {"processes": "threads", "threads": "threads", "serial": "synchron
 
 def _is_client(scheduler: Any) -> bool:
     return not isinstance(scheduler, str)
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino

@@ -33,15 +33,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class FileReader:
-    """An array in one file, of which each part is a view of a mapping made for it, or a copy."""
+class _Reader:
+    """What dask asks of whatever it makes an array of."""
 
-    source: Strided
-    copied: bool = False
-    """Read parts that are runs of bytes. A mapping copies nothing, which is fastest by far where
-    the file fits into memory; where it does not, pages may be taken back before the second look
-    of an expression at its block, and are read from the disk again."""
+    __slots__ = ()
+    source: Strided | Tiled | NDArray[Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,6 +50,17 @@ class FileReader:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.source.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader(_Reader):
+    """An array in one file, of which each part is a view of a mapping made for it, or a copy."""
+
+    source: Strided
+    copied: bool = False
+    """Read parts that are runs of bytes. A mapping copies nothing, which is fastest by far where
+    the file fits into memory; where it does not, pages may be taken back before the second look
+    of an expression at its block, and are read from the disk again."""
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         part = self.source.index(key)
@@ -73,22 +80,10 @@ class FileReader:
 
 
 @dataclass(frozen=True, slots=True)
-class PieceReader:
+class PieceReader(_Reader):
     """An array in pieces that dask has no reader of its own for: parts are put together."""
 
     source: Tiled
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.source.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.source.dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         view = self.source.index(key)
@@ -106,31 +101,19 @@ class PieceReader:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MemoryReader:
+class MemoryReader(_Reader):
     """An array in memory, in views: dask would copy it first."""
 
-    array: NDArray[Any]
+    source: NDArray[Any]
     keeper: Any = None
     """What the memory belongs to."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        found: NDArray[Any] = self.array[key]
+        found: NDArray[Any] = self.source[key]
         return found
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return type(self).__name__, id(self.array), uuid.uuid4().hex
+        return type(self).__name__, id(self.source), uuid.uuid4().hex
 
 
 def read_stored(

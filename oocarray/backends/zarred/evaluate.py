@@ -13,15 +13,13 @@ from ...lazy.graph import Root, flexible
 from ...lazy.lower import lower
 from ...lazy.node import postorder, remade
 from ...lazy.regrid import regrid
-from ...lazy.written import note_write
 from ...plan import Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...storage.draft import Unpublished
-from ...storage.layout import Strided
 from ...storage.tiled import Tiled
+from ..ending import evaluation, refuse_ours
 from ..learning import learn_dtypes
 from ..settling import Settling
-from ..watching import watched
 from .loop import run_stages
 from .writing import Targets
 
@@ -50,34 +48,22 @@ def evaluate(
         An array is to be updated in place, a block that fails to be left out, or a target is
         neither Zarr nor something that NumPy writes.
     """
-    watch = watched.get()
-    if watch is not None:
-        watch.enter()
-    targets = Targets(drafts)
-    try:
-        _refuse(roots, options)
-        settling = _Settling(options)
-        roots = [replace(root, node=_in_memory(settling(root.node))) for root in roots]
-        roots = [_in_its_chunks(root) for root in roots]
-        for root in roots:
-            learn_dtypes(root.node, options)
-        plan = lower(roots)
-        settling.hand_back()
-        found = run_stages(plan, targets, (lambda: None) if watch is None else watch.check)
-        if options.durability != "none":
-            targets.sync()
-        targets.close()
-        for draft in drafts:
-            draft.publish(options.durability)
-    finally:
-        if watch is not None:
-            watch.leave()
-        targets.close()
-        for root in roots:
-            if isinstance(root.target, Strided):
-                note_write(root.target.file)
-        for draft in drafts:
-            draft.discard()
+    with evaluation(roots, options, drafts) as (watch, _):
+        refuse_ours(roots, options)
+        targets = Targets(drafts)
+        try:
+            settling = _Settling(options)
+            settled = [replace(root, node=_in_memory(settling(root.node))) for root in roots]
+            settled = [_in_its_chunks(root) for root in settled]
+            for root in settled:
+                learn_dtypes(root.node, options)
+            plan = lower(settled)
+            settling.hand_back()
+            found = run_stages(plan, targets, (lambda: None) if watch is None else watch.check)
+            if options.durability != "none":
+                targets.sync()
+        finally:
+            targets.close()
     return found
 
 
@@ -89,19 +75,6 @@ class _Settling(Settling):
             return node.array
         (made,) = evaluate([Root(node)], self._options)
         return made
-
-
-def _refuse(roots: Sequence[Root], options: Options) -> None:
-    if any(root.in_place for root in roots):
-        raise NotImplementedError(
-            "backend='zarr' cannot do updates in place: its blocks are copies; "
-            "backend='mapped' does"
-        )
-    if options.on_error != "raise":
-        raise NotImplementedError(
-            f"backend='zarr' cannot do on_error={options.on_error!r}: its loop ends with the "
-            "first block that fails; backend='mapped' does"
-        )
 
 
 def _in_memory(node: Node) -> Node:

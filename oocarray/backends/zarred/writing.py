@@ -11,12 +11,13 @@ import numpy as np
 from ...grid import Region
 from ...plan import InMemory
 from ...runtime.shared import lasting
-from ...storage.draft import Draft, Unpublished
+from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.files import open_regular
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
 from ...storage.zarrtable import ZarrTable
+from ..ending import descriptors
 from .places import ZarrView, opened_zarr
 
 __all__ = ["Targets"]
@@ -35,7 +36,7 @@ class Targets:
     """
 
     def __init__(self, drafts: Sequence[Unpublished]) -> None:
-        self._fds = {_identity(one.fd): one.fd for one in drafts if isinstance(one, Draft)}
+        self._fds = descriptors(drafts)
         self._maps: dict[tuple[int, int], np.memmap[Any, Any]] = {}
         self._zarr = False
 
@@ -93,8 +94,3 @@ def _into(array: Block) -> Put:
 
 def _nothing(region: Region, block: Block) -> None:
     """Of an array without elements nothing is stored."""
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino

@@ -1,0 +1,84 @@
+"""How every evaluation ends: files published or discarded, watchers told; it makes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+
+from ..lazy.graph import Root
+from ..lazy.written import note_write
+from ..plan import Options
+from ..runtime.outside import outside
+from ..storage.draft import Draft, Unpublished
+from ..storage.layout import Strided
+from .codes import NotFused
+from .watching import Watch, watched
+
+__all__ = ["descriptors", "evaluation", "refuse_ours", "tell_not_fused"]
+
+
+@contextlib.contextmanager
+def evaluation(
+    roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished]
+) -> Iterator[tuple[Watch | None, bool]]:
+    """Publish new files when the ``with`` block ends well; discard them in any other case.
+
+    Gives who watches, if anybody does, and whether this is all of what is watched.
+    """
+    watch = watched.get()
+    whole = watch is not None and watch.enter()
+    try:
+        yield watch, whole
+        for draft in drafts:
+            draft.publish(options.durability)
+    finally:
+        if watch is not None:
+            watch.leave()
+        # What was found out of these files before, such as counts of masks, holds no longer.
+        for root in roots:
+            if isinstance(root.target, Strided):
+                note_write(root.target.file)
+        for draft in drafts:
+            draft.discard()
+
+
+def descriptors(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], int]:
+    """Descriptors of new files that are one file each, by device and inode."""
+    found = {}
+    for draft in drafts:
+        if isinstance(draft, Draft):
+            now = os.fstat(draft.fd)
+            found[now.st_dev, now.st_ino] = draft.fd
+    return found
+
+
+def refuse_ours(roots: Sequence[Root], options: Options) -> None:
+    """Refuse what neither dask nor zarr-python has.
+
+    Raises
+    ------
+    NotImplementedError
+    """
+    if any(root.in_place for root in roots):
+        raise NotImplementedError(
+            f"backend={options.backend!r} cannot do updates in place: its blocks are copies; "
+            "backend='mapped' does, or store() into a new file"
+        )
+    if options.on_error != "raise":
+        raise NotImplementedError(
+            f"backend={options.backend!r} cannot do on_error={options.on_error!r}: it ends with "
+            "the first block that fails; backend='mapped' does"
+        )
+
+
+def tell_not_fused(error: NotFused) -> None:
+    """Warn the caller that NumPy does what was to be one loop, and why."""
+    words = str(error).splitlines()
+    warnings.warn(
+        "an expression could not be compiled into one loop, and is evaluated by NumPy instead: "
+        f"{words[0] if words else type(error.__cause__).__name__}",
+        RuntimeWarning,
+        stacklevel=outside(),
+    )
