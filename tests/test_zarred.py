@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -403,3 +404,17 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", DATA[:5])
     with pytest.raises((oo.errors.InputChangedError, oo.errors.TruncatedFileError)):
         x.compute()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stubborn(Exception):
+    number: int
+
+
+def test_an_exception_that_takes_no_traceback_comes_as_it_is() -> None:
+    def refuse(block: Any) -> Any:
+        raise Stubborn(3)
+
+    made = oo.from_array(np.arange(6.0), chunks=3).map_blocks(refuse, dtype="f8")
+    with pytest.raises(Stubborn):
+        made.compute(backend="zarr")

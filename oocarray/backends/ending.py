@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ..lazy.graph import Root
 from ..lazy.written import note_write
@@ -19,29 +18,37 @@ from .watching import Watch, watched
 __all__ = ["descriptors", "evaluation", "refuse_ours", "tell_not_fused"]
 
 
-@contextlib.contextmanager
-def evaluation(
-    roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished]
-) -> Iterator[tuple[Watch | None, bool]]:
+class evaluation:
     """Publish new files when the ``with`` block ends well; discard them in any other case.
 
     Gives who watches, if anybody does, and whether this is all of what is watched.
     """
-    watch = watched.get()
-    whole = watch is not None and watch.enter()
-    try:
-        yield watch, whole
-        for draft in drafts:
-            draft.publish(options.durability)
-    finally:
-        if watch is not None:
-            watch.leave()
-        # What was found out of these files before, such as counts of masks, holds no longer.
-        for root in roots:
-            if isinstance(root.target, Strided):
-                note_write(root.target.file)
-        for draft in drafts:
-            draft.discard()
+
+    # No generator: contextlib would set the traceback of exceptions, which some do not allow.
+
+    def __init__(
+        self, roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished]
+    ) -> None:
+        self._roots, self._drafts, self._durability = roots, drafts, options.durability
+        self._watch = watched.get()
+
+    def __enter__(self) -> tuple[Watch | None, bool]:
+        return self._watch, self._watch is not None and self._watch.enter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                for draft in self._drafts:
+                    draft.publish(self._durability)
+        finally:
+            if self._watch is not None:
+                self._watch.leave()
+            # What was found out of these files before, such as counts of masks, holds no longer.
+            for root in self._roots:
+                if isinstance(root.target, Strided):
+                    note_write(root.target.file)
+            for draft in self._drafts:
+                draft.discard()
 
 
 def descriptors(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], int]:

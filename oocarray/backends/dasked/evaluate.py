@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,7 @@ def _settle(roots: Sequence[Root], options: Options) -> None:
                 os.fsync(stream.fileno())
 
 
-@contextlib.contextmanager
-def _scheduled(options: Options) -> Iterator[None]:
+def _scheduled(options: Options) -> contextlib.AbstractContextManager[Any]:
     """dask's own way to run: threads, for NumPy lets go of the interpreter's lock."""
     import dask
 
@@ -160,8 +159,7 @@ def _scheduled(options: Options) -> Iterator[None]:
             raise ValueError(f"scheduler={chosen!r} is none of {known}")
         chosen = _SCHEDULERS[chosen]
     split = {"array.slicing.split_large_chunks": True}
-    with dask.config.set({**split, "scheduler": chosen, "num_workers": workers}):
-        yield
+    return dask.config.set({**split, "scheduler": chosen, "num_workers": workers})
 
 
 _SCHEDULERS = {"processes": "threads", "threads": "threads", "serial": "synchronous"}
