@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,24 +16,21 @@ from typing import Any
 import numpy as np
 
 from ..estimate import kept_bytes, resident_bytes
-from ..grid import Coords
 from ..pages.residency import Residency, choose_residency
-from ..plan import Access, Blocks, Event, InMemory, Partials, Plan, Result, Scratch, Stage
+from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Scratch, Stage
 from ..storage.layout import FileKey, Strided
 from ..storage.memmaps import layout_of
 from ..validate import validate
-from .failures import failed_blocks
-from .flags import tell
 from .forwarding import Repeater
 from .leaving import CacheBefore
 from .lenient import check_on_error
 from .limits import Limits
-from .outside import outside
 from .pool import Pool
 from .runfiles import RunFiles
 from .server import Unfinished
 from .shared import Shared, share
 from .stagerun import Observer, StageRun
+from .telling import Telling
 
 __all__ = ["Limits", "Observer", "run_plan"]
 
@@ -88,14 +84,13 @@ def run_plan(
         for number in range(len(plan.stages)):
             coordinator.run_stage(number)
         coordinator.files.check()
-        coordinator.tell_failed()
-        coordinator.tell_flags()
+        coordinator.tell_rest()
         return [coordinator.results[result.stage, result.write] for result in plan.outputs]
     finally:
         coordinator.close()
 
 
-class _Coordinator:
+class _Coordinator(Telling):
     def __init__(
         self,
         plan: Plan,
@@ -104,7 +99,8 @@ class _Coordinator:
         opened: dict[tuple[int, int], int],
         observers: Sequence[Observer],
     ) -> None:
-        self.plan, self.limits, self.pool, self.observers = plan, limits, pool, observers
+        super().__init__(limits, observers)
+        self.plan, self.pool = plan, pool
         needed = resident_bytes(plan, min(pool.size, limits.workers), pool.separate)
         self.residency: Residency = choose_residency(needed, limits.memory)
         self.spare = max(limits.memory - needed, 0)
@@ -115,19 +111,9 @@ class _Coordinator:
         self._given_up = pool.given_up
         self.files = RunFiles(plan, opened, limits.lock)
         self.repeat = Repeater()
-        self.flags: set[str] = set()
-        """What NumPy would have warned of in operations."""
         self._new = set(opened)
-        self._missing: list[tuple[Stage, dict[Coords, str]]] = []
         self._shared: dict[int, tuple[Any, Shared]] = {}
         self._copies: list[tuple[Array, Array]] = []
-
-    def tell(self, event: Event) -> None:
-        for observer in self.observers:
-            try:
-                observer(event)
-            except Exception:
-                log.exception("an observer failed on %s", type(event).__name__)
 
     def close(self) -> None:
         try:
@@ -138,22 +124,6 @@ class _Coordinator:
             for _, shared in self._shared.values():
                 shared.close()
 
-    def tell_failed(self) -> None:
-        """Warn, once for each stage, of the blocks that the run went on without."""
-        what = "left out" if self.limits.on_error == "skip" else "filled"
-        for stage, found in self._missing:
-            errors = dict(sorted(found.items()))
-            warning = failed_blocks(errors, stage.grid.size, stage.label, what)
-            log.warning("%s", warning)
-            for block, text in errors.items():
-                log.debug("block %s of %r: %s", block, stage.label, text)
-            warnings.warn(warning, stacklevel=outside())
-
-    def tell_flags(self) -> None:
-        """Tell what NumPy would have, once for each kind of trouble and operation."""
-        for words in sorted(self.flags):
-            tell(words, outside())
-
     def run_stage(self, number: int) -> None:
         """Run one stage to its end, or raise."""
         stage = self._with_results(self.plan.stages[number])
@@ -162,7 +132,7 @@ class _Coordinator:
         run = StageRun(self, number, stage, fresh)
         run.run()
         if run.failed:
-            self._missing.append((stage, run.failed))
+            self.missing.append((stage, run.failed))
         while self._copies:
             mine, shared = self._copies.pop()
             mine[...] = shared

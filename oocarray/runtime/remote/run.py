@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from ...estimate import resident_bytes
-from ...grid import Coords
 from ...pages.residency import choose_residency
 from ...plan import (
     Access,
     Blocks,
-    Event,
     InMemory,
     Plan,
     Result,
@@ -35,13 +32,11 @@ from ...storage.layout import Strided
 from ...storage.memmaps import layout_of
 from ...storage.tiled import Tiled
 from ...validate import validate
-from ..failures import failed_blocks
-from ..flags import tell
 from ..lenient import check_on_error
 from ..limits import Limits
-from ..outside import outside
 from ..runfiles import RunFiles
 from ..stagerun import Observer
+from ..telling import Telling
 from .cluster import Cluster
 from .handing import quiet
 from .memory import in_memory
@@ -136,7 +131,7 @@ IN_PLACE = (
 )
 
 
-class _Run:
+class _Run(Telling):
     def __init__(
         self,
         plan: Plan,
@@ -147,34 +142,16 @@ class _Run:
         observers: Sequence[Observer],
         compile: Callable[[Plan], Plan] | None,
     ) -> None:
-        self.plan, self.limits, self.client, self.cluster = plan, limits, client, cluster
-        self.observers, self.compile, self.drafts = observers, compile, drafts
+        super().__init__(limits, observers)
+        self.plan, self.client, self.cluster = plan, client, cluster
+        self.compile, self.drafts = compile, drafts
         self.name = secrets.token_hex(8)
         # Each worker may come across all of it, one range after the other.
         needed = resident_bytes(plan, limits.workers, True)
         self.residency = choose_residency(needed, cluster.share)
         self.results: dict[tuple[int, int], Array] = {}
-        self.flags: set[str] = set()
-        self._missing: list[tuple[Stage, dict[Coords, str]]] = []
         self._well = True
         self.files = RunFiles(plan, {name: fd for name, (fd, _) in drafts.items()}, limits.lock)
-
-    def tell(self, event: Event) -> None:
-        for observer in self.observers:
-            try:
-                observer(event)
-            except Exception:
-                log.exception("an observer failed on %s", type(event).__name__)
-
-    def tell_rest(self) -> None:
-        """Warn of the blocks that the run went on without, and as NumPy would have."""
-        what = "left out" if self.limits.on_error == "skip" else "filled"
-        for stage, found in self._missing:
-            warning = failed_blocks(dict(sorted(found.items())), stage.grid.size, stage.label, what)
-            log.warning("%s", warning)
-            warnings.warn(warning, stacklevel=outside())
-        for words in sorted(self.flags):
-            tell(words, outside())
 
     def close(self) -> None:
         """Have the workers let go, and stop; the client stays open."""
@@ -204,7 +181,7 @@ class _Run:
         failed = one.run()
         self._well = True
         if failed:
-            self._missing.append((stage, failed))
+            self.missing.append((stage, failed))
 
     def _laid_out(self, number: int, stage: Stage) -> Stage:
         """Put arrays of this process where the stage reads or writes what is in no file."""
