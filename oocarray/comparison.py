@@ -5,7 +5,6 @@ Each run is a fresh process, so that time, memory and bytes are one backend's ow
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import statistics
@@ -164,25 +163,19 @@ def _array(value: Any) -> Array:
 
 def _parcel(func: Callable[..., Any], arrays: list[Array], options: dict[str, Any]) -> bytes:
     """What a run is given; functions of ``__main__`` travel by value."""
-    from .runtime.carry import _Packer, _packing
+    from .runtime.carry import pack_value
 
     found = InForce()
     # What the environment says the child reads for itself.
     chosen = {name: found[name] for name in found if found.sources[name] in ("with", "set")}
     chosen = {"progress": False, **chosen, **options}
     chosen.pop("backend", None)
-    stream = io.BytesIO()
-    packer = _Packer(stream, lambda array: None)  # arrays in memory travel by value
-    with _packing:
-        try:
-            packer.dump((func, arrays, chosen))
-        except Exception as error:
-            raise TypeError(
-                f"{getattr(func, '__name__', func)!r} cannot be sent to another process: {error}"
-            ) from error
-        finally:
-            packer.forget()
-    return stream.getvalue()
+    try:
+        return pack_value((func, arrays, chosen))
+    except Exception as error:
+        raise TypeError(
+            f"{getattr(func, '__name__', func)!r} cannot be sent to another process: {error}"
+        ) from error
 
 
 def _beside(files: list[str]) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "Rival",
     "make_durable",
     "sample_zarr",
+    "sync_file",
     "third_of",
 ]
 
@@ -112,12 +113,13 @@ def make_durable(folder: str) -> None:
     found = [path for path in Path(folder).rglob("*") if path.is_file()]
     # Side by side, so that the file system may join what it commits.
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(_sync, found))
+        list(pool.map(sync_file, found))
     for path in (Path(folder), *{path.parent for path in found}, Path(folder).parent):
-        _sync(path)
+        sync_file(path)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: str | Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -204,6 +204,24 @@ def pack(program: Program, address: Callable[[Array], Any]) -> bytes:
     return found
 
 
+def pack_value(value: Any) -> bytes:
+    """Pickle anything, functions as those of programs are, arrays by value; `unpack` reads it.
+
+    Raises
+    ------
+    Exception
+        Whatever pickle has to say of what cannot travel.
+    """
+    stream = io.BytesIO()
+    packer = _Packer(stream, lambda array: None)
+    with _packing:
+        try:
+            packer.dump(value)
+        finally:
+            packer.forget()
+    return stream.getvalue()
+
+
 def unpack(packed: bytes, array: Callable[[Any], Array]) -> Program:
     """Rebuild a program; `array` turns what `address` returned into an array."""
     program: Program = _Unpacker(io.BytesIO(packed), array).load()

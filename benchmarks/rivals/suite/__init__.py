@@ -6,12 +6,11 @@ disk when it returns.  `files` has the paths by name, `chunk` the bytes of a blo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from .. import Job
 
-__all__ = ["SuiteBase", "blocks", "sync_file"]
+__all__ = ["SuiteBase", "blocks"]
 
 Files = dict[str, str]
 
@@ -31,12 +30,3 @@ def blocks(rows: int, row_bytes: int, chunk: int) -> Iterator[slice]:
     step = max(chunk // row_bytes, 1)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
-
-
-def sync_file(path: str) -> None:
-    """Have a file on the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,8 +13,8 @@ import dask
 import dask.array
 import numpy as np
 
-from .. import Job, make_durable
-from . import Files, SuiteBase, sync_file
+from .. import Job, make_durable, sync_file
+from . import Files, SuiteBase
 
 library: Any = dask
 da: Any = dask.array

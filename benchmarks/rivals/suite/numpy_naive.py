@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import Files, SuiteBase, sync_file
+from .. import sync_file
+from . import Files, SuiteBase
 
 
 class NumpyNaive(SuiteBase):

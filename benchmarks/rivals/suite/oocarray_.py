@@ -11,8 +11,8 @@ import numpy as np
 
 import oocarray as oo
 
-from .. import Job
-from . import Files, SuiteBase, sync_file
+from .. import Job, sync_file
+from . import Files, SuiteBase
 
 
 class OOCArray(SuiteBase):
