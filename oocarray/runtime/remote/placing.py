@@ -100,7 +100,7 @@ class PlacedWriter:
         return self._blocks[_key(self.grid.region(coords))]
 
     def start_writing(self, lent: list[_Held]) -> None:
-        """It begins in `retire`, on the other thread."""
+        """It begins in `retire`, on another thread."""
 
     def retire(self, lent: list[_Held]) -> int:
         """Write the blocks; nothing is looked at afterwards.

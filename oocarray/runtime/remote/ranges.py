@@ -19,6 +19,9 @@ _TASK_BYTES = 256 << 20
 """A task of more is cut, as long as there are not too many: it is what is lost with a worker."""
 _AT_ONCE = 3
 """Steps of one task that hold memory: one brought in, one computed, one on its way out."""
+_STEPS = 8
+"""Steps of a task, where it has the blocks for them: only the first waits for the disk while
+nothing is computed, and only the last is written when nothing is left to compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +76,6 @@ def ranges(
     if kept:
         # What is asked for in memory waits in the workers until it is fetched.
         count = max(min(count, memory // (4 * each * kept)), 1)
-    step = min(tasks.per_task, max(memory // (each * _AT_ONCE * tasks.item_bytes), 1), count)
+    fitting = max(memory // (each * _AT_ONCE * tasks.item_bytes), 1)
+    step = min(tasks.per_task, fitting, max(count // _STEPS, 1))
     return Ranges(count, step, tasks.workers, tasks.least, (2 if kept else 4) * threads + 4)

@@ -244,19 +244,25 @@ def _worked(found: _Stage, task: Task, step: int) -> Done:
 
 
 def _steps(found: _Stage, engine: RemoteEngine, task: Task, step: int, when: list[When]) -> Answer:
-    """Bring in, compute and write, a step of each at the same time."""
+    """Bring in, compute and write, a step of each at the same time: a thread does each of them."""
     partials: list[Partial] = []
     failed: list[tuple[Any, str]] = []
     flags: set[str] = set()
     seconds, kept = 0.0, 0
-    with ThreadPoolExecutor(1, "oocarray-io") as io:
+    with (
+        ThreadPoolExecutor(1, "oocarray-in") as bringing,
+        ThreadPoolExecutor(1, "oocarray-out") as writing,
+    ):
+        # An array in pieces is looked up for the next step while the last is put into it: both
+        # are for one thread.
+        out = writing if engine.lasting else bringing
         parts = _parts(task, step)
-        ahead: Future[Prepared] | None = io.submit(engine.prefetch, next(parts))
+        ahead: Future[Prepared] | None = bringing.submit(engine.prefetch, next(parts))
         leaving: Future[int] | None = None
         while ahead is not None:
             prepared = ahead.result()
             following = next(parts, None)
-            ahead = None if following is None else io.submit(engine.prefetch, following)
+            ahead = None if following is None else bringing.submit(engine.prefetch, following)
             if found.ended:
                 raise _over()
             when[0] = "in" if prepared.error is None else "before"
@@ -267,7 +273,7 @@ def _steps(found: _Stage, engine: RemoteEngine, task: Task, step: int, when: lis
             failed += prepared.failed
             flags.update(prepared.flags)
             seconds += prepared.seconds
-            leaving = io.submit(engine.retire, prepared)
+            leaving = out.submit(engine.retire, prepared)
         when[0] = "after"
         kept += leaving.result() if leaving is not None else 0
     return Answer(
