@@ -144,12 +144,14 @@ def tuning_table(results: Results) -> str:
                     f"<td>{f'<b>{text}</b>' if size == each['chunk_bytes'] else text}</td>"
                 )
         chosen = format_bytes(each["chunk_bytes"]) if each.get("chunk_bytes") else "&ndash;"
+        data = format_bytes(each["size"]) if each.get("size") else "&ndash;"
         rows.append(
             f"<tr><th scope='row'>{escape(each['case'])}</th><td class='words'>"
-            f"{escape(each['rival'])}</td>{''.join(cells)}<td>{chosen}</td></tr>"
+            f"{escape(each['rival'])}</td><td>{data}</td>{''.join(cells)}<td>{chosen}</td></tr>"
         )
     heads = "".join(f"<th>{format_bytes(size)}</th>" for size in sizes)
-    return _table(f"<th>work</th><th class='words'>rival</th>{heads}<th>chosen</th>", "".join(rows))
+    words = "<th>work</th><th class='words'>rival</th><th>on files of</th>"
+    return _table(f"{words}{heads}<th>chosen</th>", "".join(rows))
 
 
 def bytes_table(results: Results) -> str:

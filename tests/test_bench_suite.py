@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ from benchmarks.suite.cases import CASES, RIVALS
 from benchmarks.suite.clock import Clock
 from benchmarks.suite.data import PLANE_BYTES, Dataset
 from benchmarks.suite.device import Disk
+from benchmarks.suite.journal import Journal
 from benchmarks.suite.settings import Settings, fitting
 from benchmarks.suite.sitting import Sitting, Table
+from benchmarks.suite.suite import Share, Suite
 from benchmarks.suite.terminal import show
+from benchmarks.suite.tuning import Tuner
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
@@ -50,6 +55,7 @@ def test_suite_runs_and_is_recorded(tmp_path: Path) -> None:
         assert run["outcome"] in ("ok", "over"), run
         assert run["wall"] > 0
     tuned = [record for record in records if record["kind"] == "tuning"]
+    # Each once, or twice where the small array left it open.
     assert {(record["case"], record["rival"]) for record in tuned} == {
         ("mean", "numpy"),
         ("map", "numpy"),
@@ -132,6 +138,69 @@ def test_no_more_than_half_of_the_disk_is_used() -> None:
     settings = Settings(size=1 << 30, cases=("mean", "map"), rivals=("numpy",))
     assert fitting(settings, 100 << 30) == 1 << 30
     assert fitting(settings, 1 << 30) <= 1 << 28
+
+
+def _tuner(tmp_path: Path, data: Dataset, walls: dict[int, float]) -> tuple[Tuner, io.StringIO]:
+    """A tuner whose rivals take as long as said on the full files; others are killed there."""
+
+    class Seat:
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def runs(self, plan: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+            ((state, chunk),) = plan
+            assert state == "cold"
+            wall = walls.get(chunk)
+            yield {"outcome": "killed" if wall is None else "ok", "wall": wall}
+
+    stream: Any = io.StringIO()
+    journal = Journal(stream, lambda _: None)
+    small = Dataset(tmp_path / "small", PLANE_BYTES)
+    seat: Any = Seat
+    return Tuner(Settings(), journal, Clock(1.0), small, seat), stream
+
+
+def test_the_full_files_settle_what_is_close(tmp_path: Path, data: Dataset) -> None:
+    case, rival = CASES["mean"], RIVALS["dask"]
+    named = case.name, rival.name
+    tried = {4 * MIB: 1.0, 16 * MIB: 1.2, 64 * MIB: 1.4}
+    tuner, stream = _tuner(tmp_path, data, {4 * MIB: 9.0, 16 * MIB: 6.0})
+    tuner._choose(case, rival, tuner.small, tried)
+    assert tuner.close[named] == (4 * MIB, 16 * MIB)
+    tuner.settle(case, rival, data)
+    assert tuner.chunks[named] == 16 * MIB
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["size"], first["chunk_bytes"]) == (tuner.small.nbytes, 4 * MIB)
+    assert (second["size"], second["chunk_bytes"]) == (data.nbytes, 16 * MIB)
+    assert second["tried"] == {str(4 * MIB): 9.0, str(16 * MIB): 6.0}
+
+    # The best was killed on the full files.
+    tuner, _ = _tuner(tmp_path, data, {16 * MIB: 6.0})
+    tuner._choose(case, rival, tuner.small, tried)
+    tuner.settle(case, rival, data)
+    assert tuner.chunks[named] == 16 * MIB
+
+    # Nobody comes near the best: nothing is tried.
+    tuner, stream = _tuner(tmp_path, data, {})
+    tuner._choose(case, rival, tuner.small, {4 * MIB: 1.0, 16 * MIB: 1.6})
+    tuner.settle(case, rival, data)
+    assert tuner.chunks[named] == 4 * MIB
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_chunks_are_settled_where_there_is_time(tmp_path: Path) -> None:
+    settings = Settings(size=1 << 30, cases=("mean",), rivals=("numpy",), sweeps=(), minutes=10)
+    suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
+    case, named = CASES["mean"], ("mean", "numpy")
+    suite.tuner.chunks[named] = 4 * MIB
+    without = suite._cost(case, Share(3))
+    suite.tuner.close[named] = 4 * MIB, 16 * MIB
+    sitting = suite.clock.sitting(*named, suite.data.nbytes, 1)
+    assert suite._cost(case, Share(3)) == pytest.approx(without + 2 * sitting)
+    assert suite._cost(case, Share(3, settles=False)) == pytest.approx(without)
+    assert suite._afford([case]) == Share(3)
+    suite.clock.total = 20.0
+    assert not suite._afford([case]).settles
 
 
 def test_time_that_is_left() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .cases import SuiteCase, SuiteRival
 from .clock import Clock
@@ -23,6 +23,15 @@ _TUNING_PART = 0.35
 _SMALL_MOST = 512 * MIB
 _SLOW = 0.1e9
 """Bytes a second below which a run is given up."""
+
+
+class Share(NamedTuple):
+    """What there is time for in a case."""
+
+    rounds: int
+    states: tuple[str, ...] = ("cold", "warm")
+    settles: bool = True
+    """Whether chunks that tuning left close are tried on the full files."""
 
 
 class Suite:
@@ -74,12 +83,12 @@ class Suite:
         self.tuner.small.provide(set())
         self.tuner.small.remove("a")
         for number, case in enumerate(cases):
-            rounds, states = self._afford(cases[number:])
-            if not rounds:
+            share = self._afford(cases[number:])
+            if not share.rounds:
                 names = ", ".join(late.name for late in cases[number:])
                 self.journal.leave_out(names, "no time left for them")
                 break
-            self._case(case, rounds, states)
+            self._case(case, share)
 
     def _untuned(self, cases: list[SuiteCase]) -> None:
         for case in cases:
@@ -88,22 +97,28 @@ class Suite:
                     chunk = 16 * MIB if rival.choices(case) else None
                     self.tuner.chunks[case.name, rival.name] = chunk
 
-    def _afford(self, cases: list[SuiteCase]) -> tuple[int, tuple[str, ...]]:
-        """Rounds and states of a case that leave time for those after it."""
+    def _afford(self, cases: list[SuiteCase]) -> Share:
+        """What of a case leaves time for those after it."""
         left = self.clock.left(self.main_part)
-        options = [(rounds, ("cold", "warm")) for rounds in range(self.settings.rounds, 0, -1)]
-        for rounds, states in [*options, (1, ("cold",))]:
-            if self.clock.factor * sum(self._cost(c, rounds, len(states)) for c in cases) < left:
-                return rounds, states
+        # More rounds than one make a figure surer; a chunk that is not the best makes it wrong.
+        least = Share(1, ("cold",), False)
+        options = [Share(rounds) for rounds in range(self.settings.rounds, 0, -1)]
+        for share in [*options, Share(1, settles=False), least]:
+            if self.clock.factor * sum(self._cost(case, share) for case in cases) < left:
+                return share
         # Even the least is too much for all: as many cases as there is time for, in their order.
-        return (1, ("cold",)) if left > self._cost(cases[0], 1, 1) / 2 else (0, ())
+        return least if left > self._cost(cases[0], least) / 2 else least._replace(rounds=0)
 
-    def _cost(self, case: SuiteCase, rounds: int, states: int) -> float:
+    def _cost(self, case: SuiteCase, share: Share) -> float:
         nbytes = self.data.nbytes
-        making = self.clock.making(nbytes * len(self._files(case) - {"a"}))
-        rivals = self._taking_part(case)
-        each = [self.clock.sitting(case.name, r.name, nbytes, states) for r in rivals]
-        return making + rounds * sum(each)
+        found = self.clock.making(nbytes * len(self._files(case) - {"a"}))
+        for rival in self._taking_part(case):
+            sitting = self.clock.sitting(case.name, rival.name, nbytes, len(share.states))
+            found += share.rounds * sitting
+            if share.settles:
+                tries = len(self.tuner.close.get((case.name, rival.name), ()))
+                found += tries * self.clock.sitting(case.name, rival.name, nbytes, 1)
+        return found
 
     def _files(self, case: SuiteCase) -> set[str]:
         return files_of(case, self._taking_part(case))
@@ -112,16 +127,17 @@ class Suite:
         rivals = self.settings.contestants
         return [rival for rival in rivals if (case.name, rival.name) in self.tuner.chunks]
 
-    def _case(self, case: SuiteCase, rounds: int, states: tuple[str, ...]) -> None:
-        rivals = self._taking_part(case)
+    def _case(self, case: SuiteCase, share: Share) -> None:
+        rivals, rounds = self._taking_part(case), share.rounds
         if rounds < self.settings.rounds:
             what = f"{case.name}: rounds {rounds + 1} to {self.settings.rounds}"
             self.journal.leave_out(what, "no time")
-        if len(states) == 1:
+        if len(share.states) == 1:
             self.journal.leave_out(f"{case.name}: warm runs", "no time")
         self.journal.tell(f"{case.name}: making the files")
-        begin, estimated = self.clock.elapsed, self._cost(case, rounds, len(states))
+        begin, estimated = self.clock.elapsed, self._cost(case, share)
         self.data.provide(self._files(case), case.cube)
+        self._settle(case, rivals, share)
         for number in range(1, rounds + 1):
             # Another first in each round: nobody always runs after the same neighbour.
             turn = (number - 1) % max(len(rivals), 1)
@@ -132,8 +148,21 @@ class Suite:
                     what = f"{case.name}: round {number} of {rival.name}"
                     self.journal.leave_out(what, "no time left")
                     continue
-                self._sit(case, rival, number, states)
+                self._sit(case, rival, number, share.states)
         self.clock.compare(estimated, self.clock.elapsed - begin)
+
+    def _settle(self, case: SuiteCase, rivals: list[SuiteRival], share: Share) -> None:
+        """Have chunks decided on that the small array left open."""
+        for rival in rivals:
+            if not self.tuner.close.get((case.name, rival.name)):
+                continue
+            if share.settles and self.clock.left(self.main_part) > 0:
+                self.journal.tell(f"tuning: {case.name}: {rival.name} on the full files")
+                self.tuner.settle(case, rival, self.data)
+            else:
+                what = f"{case.name}: {rival.name}: chunks tried on the full files"
+                self.journal.leave_out(what, "no time")
+        self._tell_notes()
 
     def _sit(
         self, case: SuiteCase, rival: SuiteRival, number: int, states: tuple[str, ...]

@@ -1,4 +1,8 @@
-"""Has each rival do a case on a small array: checks it, and finds its best chunk; ranks nobody."""
+"""Finds out with which chunk each rival does a case best, and checks what it does; ranks nobody.
+
+On a small array first, which may fit into memory with all that is made of it.  What is best for
+files that do not may be another size: the two best are compared once more on those.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cases import SuiteCase
+from .cases import SuiteCase, SuiteRival
 from .clock import Clock
 from .data import Dataset
 from .journal import Journal
@@ -16,6 +20,10 @@ from .sitting import Sitting
 __all__ = ["Tuner"]
 
 Seat = Callable[..., Sitting]
+Named = tuple[str, str]
+"""A case and a rival."""
+_CLOSE = 1.5
+"""A chunk that takes so many times as long as the best on the small array is best on no other."""
 
 
 @dataclass
@@ -27,8 +35,10 @@ class Tuner:
     clock: Clock
     small: Dataset
     seat: Seat
-    chunks: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    chunks: dict[Named, int | None] = field(default_factory=dict)
     """Only of rivals that take part."""
+    close: dict[Named, tuple[int, ...]] = field(default_factory=dict)
+    """The best and the next, where the small array does not decide between them."""
 
     def tune(self, case: SuiteCase) -> None:
         """Find who takes part in a case, and with which chunk."""
@@ -42,6 +52,18 @@ class Tuner:
                 self._tell_absent(sitting, absent, message)
             else:
                 self._try(sitting)
+
+    def settle(self, case: SuiteCase, rival: SuiteRival, data: Dataset) -> None:
+        """Decide between the two best on the files that are measured, each cold and once."""
+        tried: dict[int, float] = {}
+        for chunk in self.close.get((case.name, rival.name), ()):
+            # A process for each: of one that does not end well the next is not to suffer.
+            sitting = self.seat(case, rival, data, self.settings.memory)
+            for found in sitting.runs([("cold", chunk)]):
+                if found["outcome"] in ("ok", "over"):
+                    tried[chunk] = found["wall"]
+        if tried:
+            self._choose(case, rival, data, tried)
 
     def _try(self, sitting: Sitting) -> None:
         case, rival, nbytes = sitting.case, sitting.rival, self.small.nbytes
@@ -61,14 +83,30 @@ class Tuner:
             self.journal.write("run", sweep="main", round=0, **{**found, "wall": None})
             self.journal.tell(f"{case.name}: {rival.name} drops out: {found['message']}")
             return
-        best = min(tried, key=tried.__getitem__) if tried else candidates and candidates[0]
-        self.chunks[case.name, rival.name] = best or None
+        if not tried or not candidates:
+            self.chunks[case.name, rival.name] = candidates[0] if candidates else None
         if tried:
-            self.clock.learn(case.name, rival.name, nbytes, min(tried.values()))
-        if candidates:
-            times = {str(chunk): round(wall, 4) for chunk, wall in tried.items()}
-            named = {"case": case.name, "rival": rival.name}
-            self.journal.write("tuning", **named, chunk_bytes=best, tried=times)
+            self._choose(case, rival, self.small, tried)
+
+    def _choose(
+        self, case: SuiteCase, rival: SuiteRival, data: Dataset, tried: dict[int, float]
+    ) -> None:
+        ranked = sorted(tried, key=tried.__getitem__)
+        named, wall = (case.name, rival.name), tried[ranked[0]]
+        self.clock.learn(*named, data.nbytes, wall)
+        if ranked == [0]:
+            return
+        self.chunks[named] = ranked[0]
+        two = tuple(chunk for chunk in ranked[:2] if tried[chunk] <= _CLOSE * wall)
+        self.close[named] = two if len(two) == 2 else ()
+        self.journal.write(
+            "tuning",
+            case=case.name,
+            rival=rival.name,
+            size=data.nbytes,
+            chunk_bytes=ranked[0],
+            tried={str(chunk): round(tried[chunk], 4) for chunk in sorted(tried)},
+        )
 
     def _tell_absent(self, sitting: Sitting, outcome: str, message: str) -> None:
         found = {**sitting.nothing(outcome, message), "size": self.settings.size}

@@ -133,11 +133,15 @@ def read_stored(
     chunks : tuple of tuple of int or None
         The blocks that somebody set.
     chunk_bytes : int
-        About how large blocks are otherwise.
+        About how large blocks are otherwise; twice that where a view of a plain file has gaps.
     copied : bool
-        Whether a plain file is read rather than mapped.
+        Whether a plain file is read rather than mapped; a view with gaps is mapped in any case.
     """
     if isinstance(source, Strided):
+        if not source.contiguous:
+            # Behind each run the kernel reads ahead into what nobody asked for, and once more where
+            # a block cuts a run: larger blocks cut fewer.  Mapped they need no memory of their own.
+            chunk_bytes, copied = 2 * chunk_bytes, False
         free = free_chunks(source.shape, source.itemsize, source.order, chunk_bytes)
         return _from(da, FileReader(source, copied), free if chunks is None else chunks)
     array = zarr_of(source)
