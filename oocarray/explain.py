@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .backends import mapped
 from .backends.ahead import Ahead
 from .backends.measured import Measured, Took, last_run
+from .backends.remote import limits_on
 from .errors import PlanError
-from .estimate import stage_bytes
+from .estimate import resident_bytes, stage_bytes
 from .grid import Grid
 from .lazy.graph import Root
 from .loops import loop_source, loop_words, named
 from .meter import speed
+from .pages.residency import choose_residency
 from .pages.tuning import DEFAULT, Tuning
 from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Scratch, Stage
 from .runtime.leaving import drop_of
 from .runtime.limits import room
 from .runtime.pipeline import Forecast, forecast
+from .runtime.remote.cluster import Cluster, describe, look_at
+from .runtime.remote.ranges import ranges
 from .runtime.scheduler import Limits
 from .storage.layout import Strided
 from .storage.naming import chunks_text
@@ -73,11 +78,16 @@ def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Ex
     stage 0: count of the mask of select: count_nonzero
     then: select (nan,), its size known after the count
     """
-    limits = mapped.limits_of(options, roots)
+    cluster = None
+    if not isinstance(options.scheduler, str):
+        cluster = look_at(options.scheduler, options.memory, kernels=True)
+    limits = (
+        mapped.limits_of(options, roots) if cluster is None else limits_on(cluster, roots, options)
+    )
     ahead = Ahead(roots)
     separate = options.scheduler == "processes"
-    runs = [_Run(ahead.ready, "", limits, options)] if ahead.ready else []
-    before = [_Run([Root(node)], why, limits, options) for why, node in ahead.before]
+    runs = [_Run(ahead.ready, "", limits, options, cluster)] if ahead.ready else []
+    before = [_Run([Root(node)], why, limits, options, cluster) for why, node in ahead.before]
     ahead.hand_back()
     plans = [*before, *runs]
     last = last_run([root.node for root in roots])
@@ -85,6 +95,7 @@ def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Ex
     if last is not None and runs and last.fits([stage.label for stage in runs[0].plan.stages]):
         took = last.took
     lines = [
+        *_elsewhere(options),
         *_head(plans, bool(ahead.after), limits, options),
         *(line for run in plans for line in run.plan.notes),
         *_advice(limits.tuning),
@@ -120,10 +131,27 @@ def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Ex
 class _Run:
     """One run that is to come: its plan, and how that would be run."""
 
-    def __init__(self, roots: Sequence[Root], why: str, limits: Limits, options: Options) -> None:
-        self.why, self.options = why, options
-        self.plan: Plan = mapped.plan_of(roots, limits, options)
-        self.told: Forecast = forecast(self.plan, limits, options.scheduler == "processes")
+    def __init__(
+        self,
+        roots: Sequence[Root],
+        why: str,
+        limits: Limits,
+        options: Options,
+        cluster: Cluster | None,
+    ) -> None:
+        # A plan that is remembered holds no client.
+        here = options if cluster is None else replace(options, scheduler="threads")
+        self.why, self.options, self.cluster = why, here, cluster
+        self.plan: Plan = mapped.plan_of(roots, limits, here)
+        self.told: Forecast = forecast(self.plan, limits, here.scheduler == "processes")
+        self.per_task = [
+            tasks.per_task
+            if cluster is None
+            else ranges(
+                stage, cluster.share, cluster.workers, cluster.threads, limits.tuning.unit
+            ).count
+            for stage, tasks in zip(self.plan.stages, self.told.stages, strict=True)
+        ]
 
 
 def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> list[str]:
@@ -138,14 +166,26 @@ def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> li
         workers = format_count(limits.workers, "worker")
         return [*lines, f"memory budget {format_bytes(limits.memory)}{why}, {workers}"]
     told = plans[-1].told
-    workers = f"{_workers(told, limits)} ({options.scheduler})"
-    residency = told.residency
+    workers, residency = f"{_workers(told, limits)} ({options.scheduler})", told.residency
+    left = drop_of(residency.policy, limits.drop)
+    cluster = plans[-1].cluster
+    if cluster is not None:
+        why, workers = "", f"{describe(cluster)}, {format_bytes(cluster.share)} in each"
+        needed = resident_bytes(plans[-1].plan, limits.workers, True)
+        residency = choose_residency(needed, cluster.share)
+        left = "behind" if limits.drop is True else "never"
     return [
         *lines,
         f"memory budget {format_bytes(limits.memory)}{why}, {workers}",
         f"policy {residency.policy}: {residency.reason}",
-        f"page cache: {_PAGE_CACHE[drop_of(residency.policy, limits.drop)]}",
+        f"page cache: {_PAGE_CACHE[left]}",
     ]
+
+
+def _elsewhere(options: Options) -> list[str]:
+    if options.backend == "mapped":
+        return []
+    return [f"{options.backend} makes a plan of its own; this is what oocarray would do itself"]
 
 
 def _last_line(last: Measured, same: bool) -> str:
@@ -213,7 +253,7 @@ def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[s
     blocks = format_count(stage.grid.size, "block")
     lines = [
         f"stage {base + number}: {why}{stage.label}{after}",
-        f"  {blocks} of {stage.grid.max_block_shape}, {tasks.per_task} per task",
+        f"  {blocks} of {stage.grid.max_block_shape}, {run.per_task[number]} per task",
     ]
     lines += [f"  reads {_source(access, base, stage.grid)}" for access in stage.reads]
     for write in stage.writes:

@@ -210,6 +210,18 @@ def test_many_blocks_are_few_tasks(client, tmp_path):
     assert counting.submitted <= 40
 
 
+def test_what_would_be_run_is_told(client, stored, tmp_path):
+    np.save(tmp_path / "wide.npy", np.zeros(3200))
+    x = oo.open(tmp_path / "wide.npy").rechunk(1)
+    seen = Counting(client)
+    told = (x + 1).explain(scheduler=seen, memory="200 MiB")
+    assert "memory budget 200 MiB, 2 dask workers with 2 threads, 100 MiB in each" in told
+    assert "3200 blocks of (1,), 200 per task" in told
+    assert not seen.submitted
+    (x + 1).store(tmp_path / "out.npy", scheduler=seen, memory="200 MiB")
+    assert seen.submitted == 16 + 1  # and the stage
+
+
 def test_memory_is_shared_out(client, stored):
     x, _ = stored
     found = x.mean().compute(scheduler=client, memory="4 MiB")

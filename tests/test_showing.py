@@ -352,6 +352,13 @@ def test_what_was_measured_goes_with_the_node() -> None:
     assert last_run([]) is None
 
 
+def test_whose_plan_it_is_is_told() -> None:
+    x = oo.from_array(np.ones(8))
+    told = (x + 1).explain(backend="dask").splitlines()
+    assert told[0] == "dask makes a plan of its own; this is what oocarray would do itself"
+    assert told[1:] == (x + 1).explain().splitlines()
+
+
 def test_measuring_costs_nothing_beside_a_tiny_run() -> None:
     node = oo.from_array(np.ones(5)).node
 

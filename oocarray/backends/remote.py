@@ -14,6 +14,7 @@ import numpy as np
 from ..lazy.graph import Root
 from ..observe import default_observers
 from ..plan import Options, Plan
+from ..runtime.limits import Limits
 from ..runtime.remote.cluster import Cluster, check_client, describe, look_at
 from ..runtime.remote.run import IN_PLACE, run_remote
 from ..storage.draft import Draft, Unpublished
@@ -25,7 +26,7 @@ from .measured import Measuring
 from .planning import compiled, plan_of
 from .settling import Settling
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "limits_on"]
 
 log = logging.getLogger("oocarray")
 
@@ -62,11 +63,7 @@ def evaluate(
         cluster = look_at(client, options.memory, kernels=True)
         settling = Settling(options)
         roots = [replace(root, node=settling(root.node)) for root in roots]
-        limits = replace(
-            limits_of(replace(options, scheduler="threads"), roots),
-            memory=cluster.memory,
-            workers=cluster.threads,
-        )
+        limits = limits_on(cluster, roots, options)
         # What must be tried to plan is tried here; and a plan that is remembered holds no client.
         here = replace(options, scheduler="threads")
         if not cluster.same_processor:
@@ -91,6 +88,12 @@ def evaluate(
         found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there)
     _tell_end(plan, cluster, time.perf_counter() - began)
     return found
+
+
+def limits_on(cluster: Cluster, roots: Sequence[Root], options: Options) -> Limits:
+    """Memory and threads of a cluster, and whatever else was asked for."""
+    usual = limits_of(replace(options, scheduler="threads"), roots)
+    return replace(usual, memory=cluster.memory, workers=cluster.threads)
 
 
 def _named(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], tuple[int, str]]:
