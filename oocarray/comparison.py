@@ -5,6 +5,7 @@ Each run is a fresh process, so that time, memory and bytes are one backend's ow
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import statistics
@@ -147,7 +148,13 @@ def _check_places(json: Any, png: Any) -> None:
     """Refuse what could not be written, before hours were spent on it."""
     for path in (json, png):
         if path is not None:
-            os.scandir(os.path.dirname(os.path.abspath(path))).close()
+            folder = os.path.dirname(os.path.abspath(path))
+            os.scandir(folder).close()
+            place = path if os.path.exists(path) else folder
+            if not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, "it cannot be written", os.fspath(place))
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
     if png is not None:
         try:
             import matplotlib.figure  # noqa: F401

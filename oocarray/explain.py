@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from .backends import mapped
 from .backends.ahead import Ahead
 from .backends.measured import Measured, Took, last_run
-from .backends.remote import limits_on
+from .backends.remote import limits_on, planning_on
 from .errors import PlanError
 from .estimate import resident_bytes, stage_bytes
 from .grid import Grid
@@ -21,8 +20,8 @@ from .plan import Access, Blocks, InMemory, Options, Partials, Plan, Scratch, St
 from .runtime.leaving import drop_of
 from .runtime.limits import room
 from .runtime.pipeline import Forecast, forecast
-from .runtime.remote.cluster import Cluster, describe, look_at
-from .runtime.remote.ranges import ranges
+from .runtime.remote.cluster import Cluster, check_client, describe, look_at
+from .runtime.remote.ranges import Ranges, ranges
 from .runtime.scheduler import Limits
 from .storage.layout import Strided
 from .storage.naming import chunks_text
@@ -80,6 +79,7 @@ def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Ex
     """
     cluster = None
     if not isinstance(options.scheduler, str):
+        check_client(options.scheduler)
         cluster = look_at(options.scheduler, options.memory, kernels=True)
     limits = (
         mapped.limits_of(options, roots) if cluster is None else limits_on(cluster, roots, options)
@@ -113,6 +113,13 @@ def explain(roots: Sequence[Root], options: Options, source: bool = False) -> Ex
             validate(run.plan, budget=limits.memory, separate=separate)
         except PlanError as error:
             lines.append(f"refused: {error}")
+        if cluster is not None:
+            lines += [
+                f"refused: {stage.label}: one block needs {format_bytes(shared.least)}, each "
+                f"worker may hold {format_bytes(cluster.share)}"
+                for stage, shared in zip(run.plan.stages, run.shared, strict=True)
+                if shared.least > cluster.share
+            ]
     kept = sum(
         write.nbytes
         for run in runs
@@ -139,19 +146,15 @@ class _Run:
         options: Options,
         cluster: Cluster | None,
     ) -> None:
-        # A plan that is remembered holds no client.
-        here = options if cluster is None else replace(options, scheduler="threads")
+        here = options if cluster is None else planning_on(cluster, options)
         self.why, self.options, self.cluster = why, here, cluster
         self.plan: Plan = mapped.plan_of(roots, limits, here)
         self.told: Forecast = forecast(self.plan, limits, here.scheduler == "processes")
-        self.per_task = [
-            tasks.per_task
-            if cluster is None
-            else ranges(
-                stage, cluster.share, cluster.workers, cluster.threads, limits.tuning.unit
-            ).count
-            for stage, tasks in zip(self.plan.stages, self.told.stages, strict=True)
-        ]
+        self.shared: list[Ranges] = []
+        """How the workers of a client share each stage."""
+        if cluster is not None:
+            who = cluster.share, cluster.workers, cluster.threads, limits.tuning.unit
+            self.shared = [ranges(stage, *who) for stage in self.plan.stages]
 
 
 def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> list[str]:
@@ -246,14 +249,16 @@ def _workers(told: Forecast, limits: Limits) -> str:
 def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[str]:
     """One stage of a run; `base` is the number that its first stage has among all."""
     stage, told = run.plan.stages[number], run.told
-    tasks = told.stages[number]
+    tasks, shared = told.stages[number], run.shared[number] if run.shared else None
     numbers = ", ".join(str(base + earlier) for earlier in stage.after)
     after = f", after stage {numbers}" if stage.after else ""
     why = f"{run.why}: " if run.why else ""
-    blocks = format_count(stage.grid.size, "block")
+    blocks, per_task = format_count(stage.grid.size, "block"), tasks.per_task
+    if shared:
+        per_task = shared.count
     lines = [
         f"stage {base + number}: {why}{stage.label}{after}",
-        f"  {blocks} of {stage.grid.max_block_shape}, {run.per_task[number]} per task",
+        f"  {blocks} of {stage.grid.max_block_shape}, {per_task} per task",
     ]
     lines += [f"  reads {_source(access, base, stage.grid)}" for access in stage.reads]
     for write in stage.writes:
@@ -263,10 +268,12 @@ def _stage_lines(number: int, run: _Run, base: int, took: Took | None) -> list[s
         else:
             lines.append(f"  {_target(write, stage)}")
     lines += [f"  {words}" for words in loop_words(stage, run.options)]
-    if told.workers != tasks.workers:
-        lines.append(f"  {format_count(tasks.workers, 'worker')} at once")
-    peak = told.peaks[number]
-    lines.append(f"  in memory at once: at most {format_bytes(peak)}")
+    if shared:
+        lines.append(f"  in memory at once: at most {format_bytes(shared.held)} in each worker")
+    else:
+        if told.workers != tasks.workers:
+            lines.append(f"  {format_count(tasks.workers, 'worker')} at once")
+        lines.append(f"  in memory at once: at most {format_bytes(told.peaks[number])}")
     return lines if took is None else [*lines, _took_line(took)]
 
 

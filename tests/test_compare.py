@@ -241,6 +241,8 @@ def test_what_is_asked_wrongly_is_refused_at_once(files: list[str], tmp_path: Pa
         oo.compare(several, *files, speed=2)
     with pytest.raises(FileNotFoundError):
         oo.compare(several, *files, json=tmp_path / "nowhere" / "x.json")
+    with pytest.raises(IsADirectoryError):
+        oo.compare(several, *files, png=tmp_path)
     with pytest.raises(FileNotFoundError):
         oo.compare(several, tmp_path / "none.npy")
     with open(files[0]) as stream, pytest.raises(TypeError, match="cannot be sent"):

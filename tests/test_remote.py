@@ -216,7 +216,7 @@ def test_what_would_be_run_is_told(client, stored, tmp_path):
     seen = Counting(client)
     told = (x + 1).explain(scheduler=seen, memory="200 MiB")
     assert "memory budget 200 MiB, 2 dask workers with 2 threads, 100 MiB in each" in told
-    assert "3200 blocks of (1,), 200 per task" in told
+    assert "3,200 blocks of (1,), 200 per task" in told
     assert not seen.submitted
     (x + 1).store(tmp_path / "out.npy", scheduler=seen, memory="200 MiB")
     assert seen.submitted == 16 + 1  # and the stage
@@ -497,6 +497,44 @@ def test_ctrl_c_ends_the_run(client, stored, tmp_path):
     assert client.submit(int, 3).result() == 3
 
 
+def spent(block: Any) -> Any:
+    began = time.monotonic()
+    time.sleep(0.05)
+    return np.array([[began, time.monotonic()]])
+
+
+def test_empty_blocks_are_stored(client, stored, tmp_path):
+    x, data = stored
+    y = x.rechunk(((0, 0, 300, 0, 400), (900,))).map_blocks(np.negative, dtype="f8")
+    y.store(tmp_path / "y.npy", scheduler=client)
+    assert np.array_equal(np.load(tmp_path / "y.npy"), -data)
+
+
+def test_blocks_that_are_stored_whole_are_not_read(stored, tmp_path, monkeypatch):
+    from oocarray.runtime.remote import placing
+
+    x, data = stored
+    read: list[int] = []
+    old = placing._read
+
+    def counted(fd: int, place: Any, *where: Any) -> None:
+        read.append(len(place))
+        old(fd, place, *where)
+
+    monkeypatch.setattr(placing, "_read", counted)
+    target = oo.create(tmp_path / "y.npy", (700, 900), "f8", chunks=(100, 100))
+    with (
+        new_cluster(n_workers=1, threads_per_worker=1, processes=False) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        (x + 1).store(target, scheduler=client)
+        assert not read
+        # A function may leave some of it out: of each row its run, not what lies between.
+        x.rechunk((100, 100)).map_blocks(np.negative, dtype="f8").store(target, scheduler=client)
+    assert np.array_equal(np.load(tmp_path / "y.npy"), -data)
+    assert data.nbytes <= sum(read) <= 7 * data.nbytes
+
+
 @pytest.mark.parametrize("processes", [True, False])
 def test_threads_of_one_worker(stored, tmp_path, processes):
     x, data = stored
@@ -506,6 +544,10 @@ def test_threads_of_one_worker(stored, tmp_path, processes):
     ):
         y = x.rechunk((50, 100)).map_blocks(np.square, dtype="f8")
         total, _ = oo.compute(y.sum(), y.store(tmp_path / "y.npy", compute=False), scheduler=client)
+        clock = x.rechunk((50, 900)).map_blocks(spent, dtype="f8", chunks=(1, 2))
+        times = clock.compute(scheduler=client)
+    began, ended = times[:, 0], times[:, 1]
+    assert any((began < end).sum() - (ended < end).sum() > 1 for end in ended)
     assert total == y.sum().compute(scheduler="serial")
     assert np.array_equal(np.load(tmp_path / "y.npy"), data**2)
 

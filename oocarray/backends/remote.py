@@ -26,7 +26,7 @@ from .measured import Measuring
 from .planning import compiled, plan_of
 from .settling import Settling
 
-__all__ = ["evaluate", "limits_on"]
+__all__ = ["evaluate", "limits_on", "planning_on"]
 
 log = logging.getLogger("oocarray")
 
@@ -64,10 +64,7 @@ def evaluate(
         settling = Settling(options)
         roots = [replace(root, node=settling(root.node)) for root in roots]
         limits = limits_on(cluster, roots, options)
-        # What must be tried to plan is tried here; and a plan that is remembered holds no client.
-        here = replace(options, scheduler="threads")
-        if not cluster.same_processor:
-            here = replace(here, fuse=False)
+        here = planning_on(cluster, options)
         plan = plan_of(roots, limits, here)
         settling.hand_back()
         if watch is not None:
@@ -88,6 +85,12 @@ def evaluate(
         found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there)
     _tell_end(plan, cluster, time.perf_counter() - began)
     return found
+
+
+def planning_on(cluster: Cluster, options: Options) -> Options:
+    """Options to plan by: what is remembered holds no client, nor code that not all can run."""
+    here = replace(options, scheduler="threads")
+    return here if cluster.same_processor else replace(here, fuse=False)
 
 
 def limits_on(cluster: Cluster, roots: Sequence[Root], options: Options) -> Limits:

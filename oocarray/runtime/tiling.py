@@ -23,7 +23,7 @@ from .evaluate import Block
 from .files import bring_pages
 from .piecewise import NOTHING, Lent, Piecewise, write_from
 
-__all__ = ["TileReader", "TileWriter"]
+__all__ = ["TileReader", "TileWriter", "is_empty"]
 
 Key = tuple[tuple[int, int], ...]
 
@@ -52,7 +52,7 @@ class TileReader:
             if known is not None:
                 known.users += 1
                 return
-        if _is_empty(region):
+        if is_empty(region):
             return
         if self._pieces.ahead(self._view, region):
             lent = Lent(NOTHING, region)  # decoded by who computes, while the next one is read
@@ -63,7 +63,7 @@ class TileReader:
 
     def block(self, region: Region) -> Block:
         """A region that was brought, or a part of one; any other is read now."""
-        if self.stored is None or _is_empty(region):
+        if self.stored is None or is_empty(region):
             return np.empty(extents(region), self._view.dtype)
         with self._guard:
             lent = self._there.get(_key(region))
@@ -72,13 +72,19 @@ class TileReader:
                     if _inside(region, one.region):
                         lent = self._last = one
                         break
+            block = NOTHING if lent is None else lent.block
         if lent is None:
-            return self._pieces.read(self._view, region).block
-        if lent.block is NOTHING:
-            lent.block = self._pieces.read(self._view, lent.region).block
-        if lent.region == region:
-            return lent.block
-        return lent.block[_relative(region, lent.region)]
+            found = self._pieces.read(self._view, region)
+            if found.fd >= 0:
+                os.close(found.fd)  # nobody is told when its pages may go
+            return found.block
+        if block is NOTHING:
+            # It is still to be decoded, or was let go of since, by another thread.
+            block = self._pieces.read(self._view, lent.region).block
+            with self._guard:
+                if self._there.get(_key(lent.region)) is lent:
+                    lent.block = block
+        return block if lent.region == region else block[_relative(region, lent.region)]
 
     def forget(self, region: Region) -> None:
         """Let go of a region that was brought, unless it was brought again since."""
@@ -127,7 +133,7 @@ class TileWriter:
 
     def lend(self, regions: list[Region], lent: list[Lent]) -> None:
         """Have regions that a task stores into; what is lent goes to `lent`."""
-        lent += [self._one(region) for region in regions if not _is_empty(region)]
+        lent += [self._one(region) for region in regions if not is_empty(region)]
 
     def _one(self, region: Region) -> Lent:
         parts = list(self._view.parts(region))
@@ -156,7 +162,7 @@ class TileWriter:
 
     def block(self, coords: Coords, lent: list[Lent]) -> Block:
         region = self.grid.region(coords)
-        if _is_empty(region):
+        if is_empty(region):
             return np.empty(extents(region), self._view.dtype)
         return next(one for one in lent if one.region == region).block
 
@@ -233,7 +239,8 @@ def _bytes_of(layout: Any) -> Any:
     )
 
 
-def _is_empty(region: Region) -> bool:
+def is_empty(region: Region) -> bool:
+    """Whether there is no element in a region."""
     return any(part.stop <= part.start for part in region)
 
 

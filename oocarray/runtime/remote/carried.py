@@ -43,7 +43,6 @@ class Carried:
 
     job: Job
     """Its kernel is packed, until `unpack_stage` has put it there."""
-    seats: int
     arguments: list[Strided | Array]
     """What the functions refer to by number."""
     drafts: dict[FileKey, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 from ...grid import Region
 from ...pages import calls
 from ...plan import Blocks, Task
-from ...program import Call, Pick
+from ...program import Call, Pick, calls_in
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
 from ...walks import boxes, hull
@@ -24,11 +24,14 @@ class RemoteEngine(Engine):
     def _writer(self, write: Blocks) -> Any:
         target = write.target
         number = next(n for n, one in enumerate(self.stage.writes) if one is write)
-        old = number not in self.job.fresh
+        value = self.job.kernel.values[number]
+        partly = isinstance(value, (Call, Pick))
+        # Only a function, or a block that is skipped, leaves anything as it was.
+        skipped = self.job.on_error == "skip" and bool(calls_in([value]))
+        old = number not in self.job.fresh and (partly or skipped)
         if isinstance(target, Tiled):
             return PlacedTiles(target, write.grid, self._pieces(target.table), old)
         if isinstance(target, Strided) and target.size:
-            partly = isinstance(self.job.kernel.values[number], (Call, Pick))
             return PlacedWriter(target, write.grid, self.files, old, partly)
         return KeptWriter(target, write.grid)
 

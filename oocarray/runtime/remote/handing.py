@@ -103,7 +103,7 @@ class Handing:
             self._number,
             first,
             count,
-            self._tasks.step,
+            self._tasks,
             pure=False,
             retries=RETRIES,
             key=f"oocarray-{self._run}-{self._number}-{first}{how}",
@@ -121,20 +121,24 @@ class Handing:
                 self._suspected.add(first)
                 self._suspects.append(first)
                 return None
-            raise self._lost(error, first) from error
+            lost = self._lost(error, first)
+            if lost is None:
+                raise
+            raise lost from error
         except BaseException as error:
             # Cancelled: asyncio's exception of that name is not an Exception.
-            if not _cancelled(error):
+            lost = self._lost(error, first)
+            if lost is None:
                 raise
-            raise self._lost(error, first) from error
+            raise lost from error
         assert isinstance(done, Done), done
         failure = unwrap(done.answer).failure
         if failure is not None:
             raise raised_error(failure)
         return done
 
-    def _lost(self, error: BaseException, first: int) -> BaseException:
-        """What the caller reads where the scheduler has no answer of ours."""
+    def _lost(self, error: BaseException, first: int) -> Exception | None:
+        """What the caller reads where the scheduler gave a task up; None: the error itself."""
         kind, label, grid = type(error).__name__, self._stage.label, self._stage.grid
         last = min(first + self._tasks.count, grid.size) - 1
         begin, end = grid.coords(first), grid.coords(last)
@@ -149,7 +153,7 @@ class Handing:
                 f"the scheduler has given up {blocks} of {label!r} ({error}): the client was "
                 "closed or restarted, or all workers that had the task's input are gone"
             )
-        return error
+        return None
 
     def cancel(self) -> None:
         """Take back what is out."""

@@ -22,7 +22,7 @@ from ..buffers import Buffers
 from ..evaluate import Block
 from ..files import Files
 from ..piecewise import Lent, Piecewise, write_from
-from ..tiling import TileWriter
+from ..tiling import TileWriter, is_empty
 
 __all__ = ["KeptWriter", "PlacedTiles", "PlacedWriter", "place"]
 
@@ -72,6 +72,7 @@ class PlacedWriter:
 
     def lend(self, regions: list[Region], lent: list[_Held]) -> None:
         """Have blocks that a task stores into; they go to `lent`."""
+        regions = [region for region in regions if not is_empty(region)]
         parts = [self.target.region(region) for region in regions]
         sizes = [-(-part.nbytes // _ALIGNED) * _ALIGNED for part in parts]
         # One piece of memory for all of them: many small ones would be new each time.
@@ -85,10 +86,12 @@ class PlacedWriter:
 
     def _one(self, part: Strided, memory: Block) -> Block:
         block = memory.view(part.dtype).reshape(part.shape)
-        if self._old and part.size:
+        if self._old:
             start, stop = part.span()
+            # Memory that is not touched is not there: of the bytes between runs there is none.
             held = np.empty(stop - start, np.uint8)
-            _read(self._fd, held, start, part.file.path)
+            for low, high in part.runs(gap=calls.PAGE):
+                _read(self._fd, held[low - start : high - start], low, part.file.path)
             block[...] = part.view(held, start)
         return block
 
@@ -97,7 +100,10 @@ class PlacedWriter:
         raise AssertionError(f"blocks are lent: {regions}")
 
     def block(self, coords: Coords, lent: list[_Held]) -> Block:
-        return self._blocks[_key(self.grid.region(coords))]
+        region = self.grid.region(coords)
+        if is_empty(region):
+            return np.empty(extents(region), self.target.dtype)
+        return self._blocks[_key(region)]
 
     def start_writing(self, lent: list[_Held]) -> None:
         """It begins in `retire`, on another thread."""
@@ -113,11 +119,10 @@ class PlacedWriter:
         for one in lent:
             del self._blocks[_key(one.region)]
             part = self.target.region(one.region)
-            if part.size:
-                place(self._fd, part, one.block)
-                start, stop = part.span()
-                first = start - start % calls.PAGE
-                calls.start_writing(self._fd, first, stop - first)
+            place(self._fd, part, one.block)
+            start, stop = part.span()
+            first = start - start % calls.PAGE
+            calls.start_writing(self._fd, first, stop - first)
         lent.clear()
         return 0
 

@@ -112,7 +112,6 @@ class StageOfRun:
         files = files_of(stage)
         carried = Carried(
             job=job_of(stage, self.number, files, run.residency.policy, self.limits, self._fresh()),
-            seats=1,
             arguments=[],
             drafts={
                 key: run.drafts[key.dev, key.ino][1]

@@ -31,6 +31,7 @@ from ..job import Answer, Partial, When
 from ..loop import failure_of
 from .carried import Carried, not_seen, unpack_stage
 from .engine import RemoteEngine
+from .ranges import Ranges
 
 __all__ = ["Done", "busy", "release", "same", "work"]
 
@@ -53,10 +54,10 @@ class Done:
 class _Stage:
     """One stage in this process."""
 
-    def __init__(self, blob: bytes) -> None:
+    def __init__(self, blob: bytes, seats: int) -> None:
         self._windows: list[tuple[int, Window]] = []
         self.carried = unpack_stage(blob, self._mapped)
-        self.seats = threading.Semaphore(self.carried.seats)
+        self.seats = threading.Semaphore(seats)
         self._guard = threading.Lock()
         self._idle: list[RemoteEngine] = []
         self.running = 0
@@ -78,7 +79,7 @@ class _Stage:
         try:
             return self._new()
         except BaseException:
-            self.running -= 1
+            self.give_back(None, False)
             raise
 
     def _new(self) -> RemoteEngine:
@@ -139,8 +140,8 @@ def same(blob: Any) -> Any:
     return blob
 
 
-def work(blob: bytes, run: str, stage: int, first: int, count: int, step: int) -> Done:
-    """Work on the blocks from number `first`, `step` of them at a time.
+def work(blob: bytes, run: str, stage: int, first: int, count: int, how: Ranges) -> Done:
+    """Work on `count` blocks from number `first`, some of them at a time.
 
     What goes wrong is in the answer, but for what is worth another try.
 
@@ -151,12 +152,14 @@ def work(blob: bytes, run: str, stage: int, first: int, count: int, step: int) -
     """
     task = Task(stage, first, count)
     try:
-        found = _stage_of(blob, run, stage)
+        found = _stage_of(blob, run, stage, how.seats)
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise
         return _failed(task, error, None, "before")
     try:
         with found.seats:
-            return _worked(found, task, step)
+            return _worked(found, task, how)
     finally:
         _forget_ended(found, (run, stage))
 
@@ -190,7 +193,7 @@ def busy(run: str) -> int:
         return sum(stage.running for key, stage in _stages.items() if key[0] == run)
 
 
-def _stage_of(blob: bytes, run: str, number: int) -> _Stage:
+def _stage_of(blob: bytes, run: str, number: int, seats: int) -> _Stage:
     key = run, number
     with _guard:
         lock = _unpacking.setdefault(key, threading.Lock())
@@ -203,18 +206,21 @@ def _stage_of(blob: bytes, run: str, number: int) -> _Stage:
             return known
         if run in _ended:
             raise _over()
-        made = _Stage(blob)
+        made = _Stage(blob, seats)
         with _guard:
             _stages[key] = made
             made.ended = run in _ended
             idle = [old for old, stage in _stages.items() if not stage.running and old != key]
-            over = [_stages.pop(old) for old in idle[: max(len(_stages) - _MOST_STAGES, 0)]]
+            # Stages of a run follow one another: what an earlier one holds is this one's share.
+            over = [_stages.pop(old) for old in idle if old[0] == run and old[1] < number]
+            idle = [old for old in idle if old in _stages]
+            over += [_stages.pop(old) for old in idle[: max(len(_stages) - _MOST_STAGES, 0)]]
         for stage in over:
             stage.end()
         return made
 
 
-def _worked(found: _Stage, task: Task, step: int) -> Done:
+def _worked(found: _Stage, task: Task, how: Ranges) -> Done:
     engine: RemoteEngine | None = None
     well = False
     when: list[When] = ["before"]
@@ -227,7 +233,7 @@ def _worked(found: _Stage, task: Task, step: int) -> Done:
             error = not_seen(os.fsdecode(error.filename))
         return _failed(task, error, None, "before")
     try:
-        answer = _steps(found, engine, task, step, when)
+        answer = _steps(found, engine, task, how, when)
         when[0] = "after"
         engine.sync()
         if engine.job.drop:
@@ -243,8 +249,10 @@ def _worked(found: _Stage, task: Task, step: int) -> Done:
     return done
 
 
-def _steps(found: _Stage, engine: RemoteEngine, task: Task, step: int, when: list[When]) -> Answer:
-    """Bring in, compute and write, a step of each at the same time: a thread does each of them."""
+def _steps(
+    found: _Stage, engine: RemoteEngine, task: Task, how: Ranges, when: list[When]
+) -> Answer:
+    """Bring in, compute and write: as many steps at once as there is memory for."""
     partials: list[Partial] = []
     failed: list[tuple[Any, str]] = []
     flags: set[str] = set()
@@ -256,26 +264,40 @@ def _steps(found: _Stage, engine: RemoteEngine, task: Task, step: int, when: lis
         # An array in pieces is looked up for the next step while the last is put into it: both
         # are for one thread.
         out = writing if engine.lasting else bringing
-        parts = _parts(task, step)
-        ahead: Future[Prepared] | None = bringing.submit(engine.prefetch, next(parts))
+        parts = _parts(task, how.step)
         leaving: Future[int] | None = None
+
+        def bring() -> Future[Prepared] | None:
+            following = next(parts, None)
+            return None if following is None else bringing.submit(engine.prefetch, following)
+
+        def left() -> int:
+            """Bytes still looked at of what had to leave; what fails there is no block's fault."""
+            nonlocal leaving
+            when[0] = "after"
+            gone, leaving = leaving, None
+            return 0 if gone is None else gone.result()
+
+        ahead = bring()
         while ahead is not None:
             prepared = ahead.result()
-            following = next(parts, None)
-            ahead = None if following is None else bringing.submit(engine.prefetch, following)
+            if how.at_once < 3:
+                kept += left()
+            ahead = bring() if how.at_once > 1 else None
             if found.ended:
                 raise _over()
             when[0] = "in" if prepared.error is None else "before"
             engine.compute(prepared)
-            if leaving is not None:
-                kept += leaving.result()
+            kept += left()
             partials += prepared.partials
             failed += prepared.failed
             flags.update(prepared.flags)
             seconds += prepared.seconds
             leaving = out.submit(engine.retire, prepared)
-        when[0] = "after"
-        kept += leaving.result() if leaving is not None else 0
+            if how.at_once == 1:
+                kept += left()
+                ahead = bring()
+        kept += left()
     return Answer(
         0,
         task,
