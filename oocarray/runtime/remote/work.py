@@ -18,11 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputChangedError
 from ...pages.mapping import Window
 from ...plan import Task
-from ...storage.filekey import FileKey
-from ...storage.files import open_regular
 from ...storage.layout import Strided
 from ..carry import wrap
 from ..engine import Prepared
@@ -31,6 +28,7 @@ from ..job import Answer, Partial, When
 from ..loop import failure_of
 from .carried import Carried, not_seen, unpack_stage
 from .engine import RemoteEngine
+from .opened import open_carried
 from .ranges import Ranges
 
 __all__ = ["Done", "busy", "release", "same", "work"]
@@ -65,7 +63,7 @@ class _Stage:
 
     def _mapped(self, carried: Carried, place: Strided) -> Array:
         """A large argument that lies in a file."""
-        fd = _open(carried, place.file, False)
+        fd = open_carried(carried, place.file, False)
         window = Window(fd, *place.span())
         self._windows.append((fd, window))
         assert window.bytes is not None
@@ -86,7 +84,7 @@ class _Stage:
         job, mine = self.carried.job, []
         try:
             for key, writable in job.files:
-                mine.append((key, _open(self.carried, key, writable), writable))
+                mine.append((key, open_carried(self.carried, key, writable), writable))
             files = Files(mine, tuning=job.tuning)
         except BaseException:
             for _, fd, _ in mine:
@@ -327,39 +325,3 @@ def _failed(task: Task, error: BaseException, engine: RemoteEngine | None, when:
         coords = grid.coords(engine.item)
     failure = replace(failure_of(error, coords, grid), when=when)
     return Done(wrap(Answer(0, task, failure=failure)))
-
-
-def _open(carried: Carried, key: FileKey, writable: bool) -> int:
-    """Open a file of the run by its name, and see that it is the one that the coordinator saw.
-
-    Raises
-    ------
-    FileNotFoundError, InputChangedError, OSError
-    """
-    draft = carried.drafts.get(key)
-    try:
-        fd = open_regular(draft or key.path, writable)
-    except FileNotFoundError:
-        raise not_seen(draft or key.path) from None
-    try:
-        if draft:
-            now = os.fstat(fd)
-            if (now.st_ino, now.st_size) != (key.ino, key.size):
-                raise InputChangedError(f"{draft} is not the new file that the run has made")
-        else:
-            key.check_open(fd)
-            _check_state(carried, key, fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _check_state(carried: Carried, key: FileKey, fd: int) -> None:
-    state = carried.states.get(key)
-    now = os.fstat(fd)
-    if state is not None and state != (now.st_size, now.st_mtime_ns):
-        raise InputChangedError(
-            f"{key.path} was changed while it was read: size {state[0]} and then {now.st_size} "
-            f"bytes, last written {(now.st_mtime_ns - state[1]) / 1e9:.3f} s later than before"
-        )
