@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -83,6 +85,42 @@ def _check(x: Any) -> None:
         )
 
 
+class _Synchronous:
+    """Has dask compute in the thread that asks for it, while anybody is inside.
+
+    dask's settings are the whole process's, so threads that set and reset them for themselves
+    would find one another's.
+    """
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._set: Any = None
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """A lock held by another thread at fork would stay held in the child."""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        import dask
+
+        with self._lock:
+            if not self._inside:
+                self._set = dask.config.set(scheduler="synchronous")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._set.__exit__(*error)
+
+
+_synchronous = _Synchronous()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_synchronous.renew_lock)
+
+
 class _Blocks:
     """Makes the block at given coordinates of a dask array; the graph goes where this goes."""
 
@@ -91,7 +129,6 @@ class _Blocks:
         self.__name__ = name
 
     def __call__(self, block_id: Coords) -> Any:
-        import dask
         from dask.local import get_sync
         from dask.optimization import cull
 
@@ -101,7 +138,7 @@ class _Blocks:
             self._graph, [key]
         )
         # Tasks that compute something themselves shall start no threads in a worker.
-        with dask.config.set(scheduler="synchronous"):
+        with _synchronous:
             made = get_sync(needed, key)
         return np.asarray(made)
 

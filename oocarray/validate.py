@@ -10,6 +10,7 @@ import numpy as np
 from .budget import check_budget
 from .errors import OverlapError, PlanError
 from .estimate import kept_bytes, resident_bytes
+from .grid import Grid
 from .plan import (
     Access,
     Blocks,
@@ -31,7 +32,7 @@ from .storage.naming import path_of
 from .storage.tiled import Tiled
 from .units import format_bytes
 
-__all__ = ["validate"]
+__all__ = ["check_overlaps", "share_bytes", "validate"]
 
 
 def validate(
@@ -64,8 +65,7 @@ def validate(
         _check_order(plan, number, stage)
         _check_grids(stage)
         _check_targets(stage)
-        _check_in_place(stage)
-        _check_others(plan, number, stage)
+    check_overlaps(plan)
     if resident_bytes(plan, 1, separate) > budget:
         kept = kept_bytes(plan, separate)
         for stage in plan.stages:
@@ -74,6 +74,32 @@ def validate(
         if not 0 <= output.stage < len(plan.stages):
             raise PlanError(f"an output comes from stage {output.stage} of {len(plan.stages)}")
     _check_room(plan, scratch)
+
+
+def check_overlaps(plan: Plan) -> None:
+    """Check that no block changes bytes which another one, or another stage, reads or writes.
+
+    Blocks of one target are disjoint because its grid is a partition and it repeats no byte.
+
+    Raises
+    ------
+    OverlapError
+    PlanError
+        A stage that is said to change one array does not.
+    """
+    for number, stage in enumerate(plan.stages):
+        _check_outputs(stage)
+        _check_in_place(stage)
+        _check_others(plan, number, stage)
+
+
+def share_bytes(one: Source, other: Source) -> bool:
+    """Whether two arrays have bytes in common, in a file or in this process's memory."""
+    if isinstance(one, Strided | Tiled) and isinstance(other, Strided | Tiled):
+        return one.overlaps(other)
+    if isinstance(one, InMemory) and isinstance(other, InMemory):
+        return np.may_share_memory(one.array, other.array)
+    return False
 
 
 def _check_order(plan: Plan, number: int, stage: Stage) -> None:
@@ -146,8 +172,6 @@ def _check_halo(stage: Stage, how: Halo, shape: tuple[int, ...]) -> None:
 
 
 def _check_targets(stage: Stage) -> None:
-    """Blocks of one target are disjoint because its grid is a partition and it repeats no byte."""
-    targets = [write.target for write in stage.writes if isinstance(write, Blocks)]
     for write in stage.writes:
         if not isinstance(write, Blocks):
             continue
@@ -158,22 +182,25 @@ def _check_targets(stage: Stage) -> None:
                 f"{stage.label}: blocks of shape {write.grid.shape} for a target of "
                 f"shape {write.target.shape}"
             )
+        if isinstance(write.target, Tiled) and write.target.table.encoded:
+            _check_encoded(stage, write.target, write.grid)
+
+
+def _check_outputs(stage: Stage) -> None:
+    targets = [write.target for write in stage.writes if isinstance(write, Blocks)]
     for number, target in enumerate(targets):
-        if isinstance(target, Tiled) and target.table.encoded:
-            _check_encoded(stage, target)
         if isinstance(target, Strided | Tiled) and not target.injective:
             raise OverlapError(
                 f"{stage.label}: elements of the target in {path_of(target)} share bytes, so "
                 "that two tasks would write the same ones"
             )
         for other in targets[:number]:
-            if _share(target, other):
+            if share_bytes(target, other):
                 raise OverlapError(f"{stage.label}: two outputs share bytes of one array")
 
 
-def _check_encoded(stage: Stage, target: Tiled) -> None:
+def _check_encoded(stage: Stage, target: Tiled, grid: Grid) -> None:
     """What is encoded as a whole must be made by one item."""
-    (grid,) = (w.grid for w in stage.writes if isinstance(w, Blocks) and w.target is target)
     if not target.has_whole_pieces(grid.chunks):
         pieces = tuple(cut.most for cut in target.table.cuts)
         raise PlanError(
@@ -181,14 +208,6 @@ def _check_encoded(stage: Stage, target: Tiled) -> None:
             f"of {path_of(target)}, {pieces}, which are compressed; assign or store whole ones "
             f"(rechunk({pieces}) what is stored), or make the array without compressors="
         )
-
-
-def _share(one: Source, other: Source) -> bool:
-    if isinstance(one, Strided | Tiled) and isinstance(other, Strided | Tiled):
-        return one.overlaps(other)
-    if isinstance(one, InMemory) and isinstance(other, InMemory):
-        return np.may_share_memory(one.array, other.array)
-    return False
 
 
 def _check_where(stage: Stage, write: Blocks, where: Result) -> None:
@@ -216,7 +235,7 @@ def _check_others(plan: Plan, number: int, stage: Stage) -> None:
             theirs = [write.target for write in other.writes if isinstance(write, Blocks)]
             theirs += [access.source for access in other.reads]
             for target in mine:
-                if any(_share(target, source) for source in theirs):
+                if any(share_bytes(target, source) for source in theirs):
                     what = path_of(target) if isinstance(target, Strided | Tiled) else "an array"
                     raise OverlapError(
                         f"{one.label} changes {what}, which {other.label} of the same run uses, "

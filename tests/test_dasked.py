@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import tracemalloc
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import h5py
 import numpy as np
@@ -18,11 +20,14 @@ import zarr
 
 import oocarray as oo
 from oocarray.backends.dasked.evaluate import evaluate
+from oocarray.backends.dasked.given import counted
 from oocarray.backends.dasked.translate import to_dask
-from oocarray.errors import BlockMismatchError
+from oocarray.backends.dasked.writing import FileWriter
+from oocarray.errors import BlockMismatchError, InputChangedError
 from oocarray.lazy.expr import MemoryNode
 from oocarray.lazy.graph import Root
 from oocarray.plan import InMemory, Options
+from oocarray.runtime.shared import Shared
 from oocarray.storage.create import draft_npy
 from oocarray.storage.tiled import tiled
 from oocarray.storage.zarr import zarr_table
@@ -52,7 +57,14 @@ def npy(tmp_path: Path, array: Any, name: str = "x.npy") -> Path:
 
 @pytest.mark.parametrize(
     "array",
-    [A, np.asfortranarray(A), A.astype(">i4"), np.float32(3), A[:0], A.astype([("a", "f8")])],
+    [
+        A,
+        np.asfortranarray(A),
+        A.astype(">i4"),
+        np.float32(3),
+        A[:0],
+        A.astype([("a", "f8")]),
+    ],
     ids=["C", "F", "big-endian", "no axes", "empty", "fields"],
 )
 def test_npy(tmp_path: Path, array: Any) -> None:
@@ -63,6 +75,14 @@ def test_npy(tmp_path: Path, array: Any) -> None:
     found = computed(x)
     np.testing.assert_array_equal(found, array)
     assert found.flags.writeable
+
+
+def test_fields_in_another_order(tmp_path: Path) -> None:
+    turned = np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [4, 0]})
+    rows = np.array([(1, 2), (3, 4)], turned)
+    rows.tofile(tmp_path / "x.bin")
+    x = oo.open(tmp_path / "x.bin", shape=(2,), dtype=turned)
+    np.testing.assert_array_equal(computed(x), rows)
 
 
 def test_raw_with_offset(tmp_path: Path) -> None:
@@ -360,7 +380,7 @@ def test_distributed_client(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cluster = distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
         )
     with cluster, distributed.Client(cluster) as client:
         options = Options(scheduler=client)
@@ -373,6 +393,70 @@ def test_distributed_client(tmp_path: Path) -> None:
     np.testing.assert_allclose(total, A.sum())
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), A + 1)
     np.testing.assert_array_equal(memory, A - 1)
+
+
+class LocalClient:
+    """Runs in this process what a client would send to other machines, and looks at it."""
+
+    asynchronous = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: list[str] = []
+
+    def get(self, graph: Any, keys: Any, **how: Any) -> Any:
+        sent = cloudpickle.dumps(graph)
+        assert b"/proc/" not in sent
+        self.names += os.listdir(self.folder)
+        return dask.get(cloudpickle.loads(sent), keys)
+
+
+def test_other_machines_are_given_names_of_files(tmp_path: Path) -> None:
+    x = oo.from_array(A, chunks=(16, 10))
+    draft, place = draft_npy(tmp_path / "y.npy", x.shape, x.dtype, "C", False)
+    client = LocalClient(tmp_path)
+    kept, memory = Shared(A.shape, np.dtype("f8")), np.zeros(A.shape)
+    kept.last()
+    roots = [Root(x.node, place), Root((x + 1).node, kept.strided)]
+    roots.append(Root((x + 2).node, InMemory(memory)))
+    evaluate(roots, Options(scheduler=client), [draft])
+    (name,) = set(client.names)
+    assert name.startswith(".y.npy.")
+    assert os.listdir(tmp_path) == ["y.npy"]
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), A)
+    np.testing.assert_array_equal(kept.array, A + 1)
+    np.testing.assert_array_equal(memory, A + 2)
+
+
+def test_other_machines_write_no_byte_beside_theirs(tmp_path: Path, monkeypatch: Any) -> None:
+    path = npy(tmp_path, np.zeros(A.shape, ">f4"))
+    part = oo.open(path, "r+")[4:30:3, ::-2]
+    expected = np.zeros(A.shape, "f4")
+    expected[4:30:3, ::-2] = A[4:30:3, ::-2]
+    monkeypatch.delattr(np, "memmap")
+    writer = FileWriter(part.node.source, str(path), apart=True)
+    writer[2:, 1:] = A[4:30:3, ::-2][2:, 1:]
+    writer[:2, :] = A[4:30:3, ::-2][:2]
+    writer[2:, :1] = A[4:30:3, ::-2][2:, :1]
+    monkeypatch.undo()
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
+@pytest.mark.parametrize("how", ["another", "cut", "gone"])
+def test_what_is_not_the_file_is_not_written(tmp_path: Path, how: str) -> None:
+    path = npy(tmp_path, np.zeros(A.shape))
+    writer = FileWriter(oo.open(path, "r+").node.source, str(path), apart=True)
+    if how == "another":
+        os.rename(path, tmp_path / "old.npy")
+        npy(tmp_path, np.zeros(A.shape))
+    elif how == "cut":
+        os.truncate(path, 1000)
+    else:
+        os.unlink(path)
+    before = path.read_bytes() if path.exists() else b""
+    with pytest.raises(FileNotFoundError if how == "gone" else InputChangedError):
+        writer[:2] = A[:2]
+    assert before == (path.read_bytes() if path.exists() else b"")
 
 
 def test_what_several_have_in_common_is_made_once() -> None:
@@ -434,3 +518,134 @@ def test_what_does_not_fit_into_memory_is_read(tmp_path, memory, order):
         blocks = x.to_dask()
     block = blocks.blocks[1].compute()
     assert np.array_equal(block, data[70:140])
+
+
+# ---- inputs that are outputs ---------------------------------------------------------------------
+
+
+def add_one(block: Any) -> Any:
+    return block + 1
+
+
+@pytest.fixture
+def eight(tmp_path: Path) -> oo.Array:
+    with oo.options(backend="dask", scheduler="serial", progress=False):
+        yield oo.open(npy(tmp_path, np.arange(8.0)), "r+", chunks=(2,))
+
+
+def of_file(y: oo.Array) -> list[float]:
+    return list(np.load(y.node.source.file.path))
+
+
+def more(y: oo.Array, **how: Any) -> oo.Array:
+    return y.map_blocks(add_one, dtype="f8", **how)
+
+
+def mean_off(block: Any, mean: Any) -> Any:
+    return block - mean
+
+
+ONES = np.ones(6)
+REFUSED: dict[str, Callable[[oo.Array], Any]] = {
+    "shifted": lambda y: more(y[:-2]).store(y[2:]),
+    "two outputs": lambda y: oo.store([ONES, ONES], [y[:6], y[2:]]),
+    "two in memory": lambda y: (lambda m: oo.store([more(y), more(y)], [m, m[::-1]]))(np.zeros(8)),
+    "read by another": lambda y: oo.store([more(y), y.map_blocks(np.negative)], [y, np.zeros(8)]),
+    "reduced by another": lambda y: oo.compute(oo.store(more(y), y, compute=False), y.sum()),
+    "in a keyword": lambda y: y.map_blocks(lambda b, all: b, all=y[:], dtype="f8").store(y),
+    "sorted first": lambda y: more(oo.sort(y)).store(y),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_store_that_changes_what_another_block_reads_is_refused(eight, case: str) -> None:
+    with pytest.raises(oo.OverlapError):
+        REFUSED[case](eight)
+    assert of_file(eight) == list(range(8))
+
+
+def test_a_block_may_replace_what_it_is_made_of(eight) -> None:
+    more(eight).store(eight)
+    assert of_file(eight) == list(range(1, 9))
+    more(eight[::2]).store(eight[1::2])
+    assert of_file(eight) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_keyword_of_another_array_is_as_good(eight) -> None:
+    two = oo.from_array(np.full(8, 2.0))
+    eight.map_blocks(lambda b, by: b * by, by=two.mean(), dtype="f8").store(eight)
+    assert of_file(eight) == list(range(0, 16, 2))
+
+
+def test_what_is_reduced_is_known_before_its_array_changes(eight) -> None:
+    eight.map_blocks(mean_off, eight.mean(), dtype="f8").store(eight)
+    assert of_file(eight) == list(np.arange(8) - 3.5)
+
+
+def test_of_zarr_too(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "z.zarr", data=np.arange(8.0), chunks=(2,))
+    z = oo.open(tmp_path / "z.zarr", "r+")
+    with oo.options(backend="dask", progress=False):
+        with pytest.raises(oo.OverlapError):
+            more(z[::-1]).store(z)
+        assert list(zarr.open_array(tmp_path / "z.zarr")[:]) == list(range(8))
+        more(z).store(z)
+    assert list(zarr.open_array(tmp_path / "z.zarr")[:]) == list(range(1, 9))
+
+
+# ---- dask's own settings -------------------------------------------------------------------------
+
+
+def test_evaluations_in_two_threads_leave_dask_s_settings_alone() -> None:
+    before = dask.config.get("scheduler", None), dask.config.get("num_workers", None)
+    meet = threading.Barrier(2, timeout=30)
+    seen: list[Any] = []
+
+    def wait(block: Any) -> Any:
+        meet.wait()
+        seen.append((dask.config.get("scheduler", None), dask.config.get("num_workers", None)))
+        return block
+
+    x = oo.from_array(A, chunks=A.shape).map_blocks(wait, dtype="f8")
+    threads = [
+        threading.Thread(target=lambda how=how: evaluate([Root(x.node)], how))
+        for how in (SERIAL, THREADS)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [before, before]
+    assert (dask.config.get("scheduler", None), dask.config.get("num_workers", None)) == before
+
+
+def test_everything_that_is_computed_is_computed_as_asked() -> None:
+    used: list[str] = []
+
+    def noted(block: Any) -> Any:
+        used.append(threading.current_thread().name)
+        return block
+
+    x = oo.from_array(A, chunks=(16, 10)).map_blocks(noted, dtype="f8")
+    chosen = np.zeros((A > 0).sum())
+    evaluate([Root(x[x > 0].node, InMemory(chosen))], SERIAL)
+    np.testing.assert_array_equal(chosen, A[A > 0])
+    rows = oo.from_array(np.arange(3)).map_blocks(noted, dtype="i8")
+    np.testing.assert_array_equal(computed(x[rows, rows], SERIAL), A[range(3), range(3)])
+    steps = oo.from_array(np.arange(40.0) ** 2).map_blocks(noted, dtype="f8")
+    np.testing.assert_allclose(
+        computed(oo.gradient(x, steps, axis=0), SERIAL),
+        np.gradient(A, np.arange(40.0) ** 2, axis=0),
+    )
+    assert set(used) == {"MainThread"}
+
+
+def test_sizes_that_are_counted_are_dask_s() -> None:
+    import dask.array as da
+
+    x = da.from_array(A, chunks=(16, 10))
+    rows, whole = x[x[:, 0] > 0], x[x > 0]
+    assert counted(rows).chunks == x[x[:, 0] > 0].compute_chunk_sizes().chunks
+    assert counted(whole).chunks == x[x > 0].compute_chunk_sizes().chunks
+    assert rows.shape == ((A[:, 0] > 0).sum(), 30)
+    assert counted(x) is x

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -97,7 +99,7 @@ def test_other_blocks_than_those_of_numpy_are_refused() -> None:
 def test_what_a_cluster_keeps_is_refused() -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.Client(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
     ):
         kept = (lazy() + 1).persist()
         distributed.wait(kept)
@@ -152,3 +154,35 @@ def test_a_file_that_xarray_reads_by_dask(tmp_path: Path) -> None:
         assert y.numblocks[0] == 2
         np.testing.assert_array_equal(y.compute(**SERIAL), DATA)
         np.testing.assert_array_equal(y.sum(axis=0).compute(), DATA.sum(0))
+
+
+def test_blocks_in_two_threads_leave_dask_s_settings_alone() -> None:
+    entered, leave = threading.Event(), threading.Event()
+    schedulers: list[Any] = []
+
+    def first(block: Any) -> Any:
+        entered.set()
+        assert leave.wait(30)
+        schedulers.append(dask.config.get("scheduler", None))
+        return block
+
+    def second(block: Any) -> Any:
+        leave.set()
+        one.join(30)
+        schedulers.append(dask.config.get("scheduler", None))
+        return block
+
+    before = dask.config.get("scheduler", None)
+    one, other = (
+        threading.Thread(
+            target=oo.from_array(da.ones(2).map_blocks(f, meta=np.ones(0))).compute, kwargs=SERIAL
+        )
+        for f in (first, second)
+    )
+    one.start()
+    assert entered.wait(30)
+    other.start()
+    other.join(30)
+    # What tasks compute themselves starts no threads, as long as one of them runs.
+    assert schedulers == ["synchronous", "synchronous"]
+    assert dask.config.get("scheduler", None) == before

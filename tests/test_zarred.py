@@ -418,3 +418,49 @@ def test_an_exception_that_takes_no_traceback_comes_as_it_is() -> None:
     made = oo.from_array(np.arange(6.0), chunks=3).map_blocks(refuse, dtype="f8")
     with pytest.raises(Stubborn):
         made.compute(backend="zarr")
+
+
+# ---- inputs that are outputs ---------------------------------------------------------------------
+
+
+def add_one(block: Any) -> Any:
+    return block + 1
+
+
+@pytest.fixture
+def eight(tmp_path: Path) -> Path:
+    np.save(tmp_path / "eight.npy", np.arange(8.0))
+    return tmp_path / "eight.npy"
+
+
+def test_a_store_that_changes_what_another_block_reads_is_refused(eight: Path) -> None:
+    y = oo.open(eight, "r+", chunks=(2,))
+    with pytest.raises(oo.OverlapError, match="reads and changes the same bytes"):
+        y[:-2].map_blocks(add_one, dtype="f8").store(y[2:])
+    ones = oo.from_array(np.ones(6))
+    with pytest.raises(oo.OverlapError):
+        oo.store([ones, ones], [y[:6], y[2:]])
+    shared = np.lib.stride_tricks.as_strided(np.load(eight, mmap_mode="r+"), (3, 2), (8, 8))
+    with pytest.raises(oo.OverlapError, match="share bytes"):
+        oo.store(oo.from_array(np.zeros((3, 2))), shared)
+    np.testing.assert_array_equal(np.load(eight), np.arange(8.0))
+
+
+def test_of_zarr_too(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "z.zarr", data=np.arange(8.0), chunks=(2,))
+    z = oo.open(tmp_path / "z.zarr", "r+")
+    with pytest.raises(oo.OverlapError):
+        z[:-2].map_blocks(add_one, dtype="f8").store(z[2:])
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "z.zarr")[:], np.arange(8.0))
+    z.map_blocks(add_one, dtype="f8").store(z)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "z.zarr")[:], np.arange(1.0, 9.0))
+
+
+def test_blocks_are_changed_when_all_that_reads_them_is_made(eight: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reading, "_KEPT_BYTES", 8)
+    y = oo.open(eight, "r+", chunks=(4,))
+    doubled = np.zeros(8)
+    twice = y.map_blocks(lambda block: block * 2, dtype="f8")
+    oo.store([y.map_blocks(add_one, dtype="f8"), twice + y], [y, doubled])
+    np.testing.assert_array_equal(np.load(eight), np.arange(1.0, 9.0))
+    np.testing.assert_array_equal(doubled, np.arange(8.0) * 3)

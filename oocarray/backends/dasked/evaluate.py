@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +13,14 @@ from ...plan import InMemory, Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...runtime.limits import default_workers
 from ...runtime.shared import lasting
-from ...storage.draft import Unpublished
+from ...storage.draft import Draft, Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
 from ..ending import descriptors, evaluation, refuse_ours
 from .beforehand import reduce_beforehand
-from .given import counted, refuse, typed
+from .given import computed, computing, counted, refuse, typed
+from .overlaps import check_roots
 from .translate import Translation, to_dask
 from .writing import FileWriter
 
@@ -49,7 +49,7 @@ def evaluate(
     """
     with evaluation(roots, options, drafts) as (watch, _):
         refuse_ours(roots, options)
-        with _scheduled(options):
+        with computing(_how(options)):
             if watch is not None:
                 watch.check()
             found = _computed(roots, options, drafts)
@@ -60,34 +60,35 @@ def evaluate(
 def _computed(
     roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished]
 ) -> list[Array]:
-    """All in one `dask.compute`, so that what several have in common is made once."""
-    import dask
+    """All in one computation, so that what several have in common is made once."""
     import dask.array as da
 
-    run: Any = dask
+    changing = check_roots(roots, options)
     translate = Translation(options)
     wanted: list[Any] = []
     sources: list[Any] = []
     targets: list[Any] = []
-    given_back: list[tuple[InMemory, Any]] = []
-    reduce_beforehand(roots, options, translate, run)
-    opened = descriptors(drafts)
+    given_back: list[tuple[Any, Any]] = []
+    client = _is_client(options.scheduler)
+    reduce_beforehand(roots, options, translate, changing)
+    paths = _paths(drafts, client)
     for root in roots:
         array = translate(root.node)
         if root.target is None:
             wanted.append(array)
-        elif isinstance(root.target, InMemory) and _is_client(options.scheduler):
+            continue
+        source, target = _stored(counted(array), root.target, paths, client, translate.chunk_bytes)
+        if client and _is_memory(root.target):
             # Its workers have no part in this process's memory.
-            given_back.append((root.target, array))
+            given_back.append((target, source))
         else:
-            source, target = _stored(counted(array), root.target, opened, translate.chunk_bytes)
             sources.append(source)
             targets.append(target)
     stores: Any = da.store(sources, targets, lock=False, compute=False) if sources else ()
     stores = stores if isinstance(stores, tuple) else (stores,)
-    results = run.compute(*wanted, *(array for _, array in given_back), *stores)
+    results = computed(*wanted, *(array for _, array in given_back), *stores)
     for (target, _), result in zip(given_back, results[len(wanted) :], strict=False):
-        target.array[...] = result
+        target[...] = result
     nodes = [root.node for root in roots if root.target is None]
     return [_own(result, node) for result, node in zip(results, nodes, strict=False)]
 
@@ -102,17 +103,37 @@ def _own(result: Any, node: Any) -> Array:
     return found
 
 
+def _paths(drafts: Sequence[Unpublished], client: bool) -> dict[tuple[int, int], str]:
+    """Where new files without a name are to be had; on other machines only what has a name is."""
+    if not client:
+        return {key: _of_descriptor(fd) for key, fd in descriptors(drafts).items()}
+    found = {}
+    for draft in drafts:
+        if isinstance(draft, Draft):
+            now = os.fstat(draft.fd)
+            found[now.st_dev, now.st_ino] = draft.give_part_name()
+    return found
+
+
+def _of_descriptor(fd: int) -> str:
+    return f"/proc/{os.getpid()}/fd/{fd}"
+
+
+def _is_memory(target: Any) -> bool:
+    return isinstance(target, InMemory) or target.file.path == MEMORY
+
+
 def _stored(
-    array: Any, target: Any, opened: dict[tuple[int, int], int], chunk_bytes: int
+    array: Any, target: Any, paths: dict[tuple[int, int], str], client: bool, chunk_bytes: int
 ) -> tuple[Any, Any]:
     """What goes where: no two blocks share what is written at once, so none takes a lock."""
     if isinstance(target, InMemory):
         return typed(array, target.dtype), target.array
     if isinstance(target, Strided):
-        kept = target.file.path == MEMORY
-        fd = lasting(target.file) if kept else opened.get((target.file.dev, target.file.ino))
-        path = target.file.path if fd is None else f"/proc/{os.getpid()}/fd/{fd}"
-        return array, FileWriter(target, path)
+        if _is_memory(target):
+            return array, FileWriter(target, _of_descriptor(lasting(target.file)))
+        path = paths.get((target.file.dev, target.file.ino), target.file.path)
+        return array, FileWriter(target, path, apart=client)
     return _into_zarr(array, target, chunk_bytes)
 
 
@@ -147,19 +168,16 @@ def _settle(roots: Sequence[Root], options: Options) -> None:
                 os.fsync(stream.fileno())
 
 
-def _scheduled(options: Options) -> contextlib.AbstractContextManager[Any]:
+def _how(options: Options) -> dict[str, Any]:
     """dask's own way to run: threads, for NumPy lets go of the interpreter's lock."""
-    import dask
-
     workers = default_workers() if options.workers is None else options.workers
-    chosen = options.scheduler
-    if not _is_client(chosen):
-        if chosen not in _SCHEDULERS:
-            known = ", ".join(map(repr, _SCHEDULERS))
-            raise ValueError(f"scheduler={chosen!r} is none of {known}")
-        chosen = _SCHEDULERS[chosen]
-    split = {"array.slicing.split_large_chunks": True}
-    return dask.config.set({**split, "scheduler": chosen, "num_workers": workers})
+    if _is_client(options.scheduler):
+        return {"scheduler": options.scheduler}
+    if options.scheduler not in _SCHEDULERS:
+        known = ", ".join(map(repr, _SCHEDULERS))
+        raise ValueError(f"scheduler={options.scheduler!r} is none of {known}")
+    chosen = _SCHEDULERS[options.scheduler]
+    return {"scheduler": chosen, "num_workers": workers}
 
 
 _SCHEDULERS = {"processes": "threads", "threads": "threads", "serial": "synchronous"}

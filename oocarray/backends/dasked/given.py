@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,7 +15,19 @@ import numpy as np
 from ...chunking import auto_chunks
 from ...grid import Chunks
 
-__all__ = ["Given", "Translator", "counted", "free_chunks", "lines", "refuse", "typed"]
+__all__ = [
+    "Given",
+    "Translator",
+    "computed",
+    "computing",
+    "counted",
+    "free_chunks",
+    "lines",
+    "refuse",
+    "typed",
+]
+
+_how: ContextVar[Mapping[str, Any]] = ContextVar("how dask computes", default={})  # noqa: B039
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +78,48 @@ def free_chunks(shape: Sequence[int], itemsize: int, order: str, chunk_bytes: in
 
 def counted(x: Any) -> Any:
     """The array with extents that are known: dask computes it for that, as its manual advises."""
-    if any(map(math.isnan, x.shape)):
-        return x.compute_chunk_sizes()
+    unknown = [axis for axis, extent in enumerate(x.shape) if math.isnan(extent)]
+    if unknown:
+        # Not by compute_chunk_sizes(), which cannot be told who computes; like that it changes x.
+        chunks = list(x.chunks)
+        found = computed(*(_extents(x, axis) for axis in unknown))
+        for axis, extents in zip(unknown, found, strict=True):
+            chunks[axis] = tuple(extents.reshape(-1).tolist())
+        x._chunks = tuple(chunks)
     return x
+
+
+def _extents(x: Any, axis: int) -> Any:
+    """Along one axis, of the blocks at the beginning of all others."""
+    first = x.blocks[tuple(slice(None) if other == axis else 0 for other in range(x.ndim))]
+    chunks = tuple((1,) * count for count in first.numblocks)
+    return first.map_blocks(functools.partial(_extent, axis=axis), chunks=chunks, dtype=np.int64)
+
+
+def _extent(block: Any, axis: int) -> Any:
+    return np.full((1,) * block.ndim, block.shape[axis])
+
+
+@contextmanager
+def computing(how: Mapping[str, Any]) -> Iterator[None]:
+    """Have `computed` run with these arguments of `dask.compute`, in this thread.
+
+    dask's own settings are the whole process's: those of two evaluations would get mixed up.
+    """
+    before = _how.set(how)
+    try:
+        yield
+    finally:
+        _how.reset(before)
+
+
+def computed(*arrays: Any) -> tuple[Any, ...]:
+    """What these dask arrays hold; all at once, so that what they have in common is made once."""
+    import dask
+
+    run: Any = dask
+    found: tuple[Any, ...] = run.compute(*arrays, **_how.get())
+    return found
 
 
 def typed(x: Any, dtype: np.dtype[Any]) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ...operations import along, folding, greatest, products, tables, taking
-from .given import Given, Translator, lines, typed
+from .given import Given, Translator, computed, lines, typed
 
 __all__ = ["LINES"]
 
@@ -187,7 +187,7 @@ def _gradient(given: Given) -> Any:
     if min(x.chunks[axis]) <= op.edge_order:
         x = x.rechunk({axis: -1})
     # da.gradient wants coordinates as they are, not lazily.
-    spacing = given.args[1].compute() if len(given.args) > 1 else op.spacing.value
+    spacing = computed(given.args[1])[0] if len(given.args) > 1 else op.spacing.value
     found = given.da.gradient(x, spacing, axis=axis, edge_order=op.edge_order)
     return typed(found, given.dtype)
 

@@ -184,10 +184,10 @@ def _token(source: Strided | Tiled) -> tuple[Any, ...]:
     file = source.file
     state = file.path, file.dev, file.ino, file.size, file.mtime_ns
     if isinstance(source, Strided):
-        where = source.offset, source.shape, source.dtype.str, source.strides
-        return *state, *where, str(source.dtype.descr)
+        # Not `descr`, which fields that lie in another order do not have.
+        return *state, source.offset, source.shape, source.strides, repr(source.dtype)
     lines = [(one.axis, one.start, one.step, one.count) for one in (*source.lines, *source.fixed)]
-    return *state, lines, len(source.fixed), type(source.table).__name__, str(source.dtype)
+    return *state, lines, len(source.fixed), type(source.table).__name__, repr(source.dtype)
 
 
 def _regular(path: str, flags: int) -> int:

@@ -18,7 +18,7 @@ from ...lazy.pointed import PointedNode
 from ...operations.indexing import point_index
 from ...plan import Options
 from ...runtime.limits import memory_of
-from .given import Given, Translator, counted, free_chunks, refuse
+from .given import Given, Translator, computed, counted, free_chunks, refuse
 
 __all__ = ["Translation", "to_dask"]
 
@@ -178,8 +178,7 @@ class Translation:
         alone = [part for part in key if not isinstance(part, slice)]
         if len(alone) == 1 and alone[0] is others[0] and others[0].ndim == 1:
             return x[key]
-        run: Any = self._da
-        fresh = iter(run.compute(*map(counted, others)))
+        fresh = iter(computed(*map(counted, others)))
         key = tuple(next(fresh) if isinstance(part, Node) else part for part in node.key)
         x = counted(x)
         return picked(self._da, x, point_index(key, x.shape))

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputChangedError
+from ...runtime.remote.carried import not_seen
+from ...runtime.remote.placing import place
+from ...storage.files import open_regular
 from ...storage.layout import Strided
 
 __all__ = ["FileWriter"]
@@ -20,6 +24,8 @@ class FileWriter:
     target: Strided
     path: str
     """Where the file is to be had: a draft has no name yet."""
+    apart: bool = False
+    """Other machines write the file, too: one that maps a page writes back all of it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,12 +39,10 @@ class FileWriter:
         part = self.target.index(key)
         if 0 in part.shape:
             return
-        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        fd = self._open()
         try:
-            order = part.contiguous
-            if order:
-                block = np.asarray(block).astype(part.dtype, copy=False)
-                _write(fd, np.ascontiguousarray(block.T if order == "F" else block), part.offset)
+            if self.apart or part.contiguous:
+                place(fd, part, np.asarray(block).astype(part.dtype, copy=False))
                 return
             start, stop = part.span()
             with open(fd, "r+b", closefd=False) as stream:
@@ -47,12 +51,17 @@ class FileWriter:
         finally:
             os.close(fd)
 
+    def _open(self) -> int:
+        try:
+            fd = open_regular(self.path, True)
+        except FileNotFoundError:
+            raise not_seen(self.path) from None
+        now, file = os.fstat(fd), self.target.file
+        # Each machine has its own number of a device.
+        if now.st_ino != file.ino or now.st_size < file.size:
+            os.close(fd)
+            raise InputChangedError(f"{self.path} is not the file of {file.size} bytes to write to")
+        return fd
+
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return self.path, self.target.offset, self.target.shape, self.target.strides
-
-
-def _write(fd: int, block: np.ndarray[Any, Any], at: int) -> None:
-    rest = memoryview(block.reshape(-1).view(np.uint8).data)
-    while rest:
-        done = os.pwrite(fd, rest, at)
-        rest, at = rest[done:], at + done

@@ -17,6 +17,7 @@ from ...plan import Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...storage.draft import Unpublished
 from ...storage.tiled import Tiled
+from ...validate import check_overlaps
 from ..ending import evaluation, refuse_ours
 from ..learning import learn_dtypes
 from ..settling import Settling
@@ -47,6 +48,8 @@ def evaluate(
     NotImplementedError
         An array is to be updated in place, a block that fails to be left out, or a target is
         neither Zarr nor something that NumPy writes.
+    OverlapError
+        A block changes bytes that another one reads or writes.
     """
     with evaluation(roots, options, drafts) as (watch, _):
         refuse_ours(roots, options)
@@ -59,6 +62,7 @@ def evaluate(
                 learn_dtypes(root.node, options)
             plan = lower(settled)
             settling.hand_back()
+            check_overlaps(plan)
             found = run_stages(plan, targets, (lambda: None) if watch is None else watch.check)
             if options.durability != "none":
                 targets.sync()

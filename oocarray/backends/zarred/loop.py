@@ -73,13 +73,15 @@ def _run(
             items.new_item(coords)
             try:
                 made: dict[int, Block] = {}
-                for value, take in zip(program.values, takers, strict=True):
+                # All of them before any is stored: it may go where the next is read from.
+                for value in program.values:
                     if id(value) not in made:
                         made[id(value)] = (
                             readers[value.access](stage.grid.region(coords))
                             if isinstance(value, Input)
                             else evaluator.value(value, coords)
                         )
+                for value, take in zip(program.values, takers, strict=True):
                     take(made[id(value)], coords)
             except BaseException as error:
                 add_place(error, coords, stage.grid)
