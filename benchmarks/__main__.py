@@ -11,13 +11,13 @@ import dataclasses
 import importlib
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from oocarray.units import format_bytes, parse_bytes
 
-from .core import temporary
+from .core import beside, temporary
+from .machine import machine
 from .suite.cases import CASES, RIVALS
 from .suite.journal import Journal, facts_of
 from .suite.settings import SWEEPS, Settings, fitting
@@ -39,7 +39,7 @@ _QUICK: dict[str, Any] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the suite; 1 where a result was wrong or a rival failed."""
+    """Run the suite; 1 where a result was wrong or a rival failed, 130 after Ctrl-C."""
     chosen = _parse(arguments)
     chosen.data.mkdir(parents=True, exist_ok=True)
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -47,37 +47,38 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with temporary(chosen.data, chosen.keep) as folder, path.open("w") as stream:
             journal = Journal(stream, _tell)
-            _run(chosen.settings, folder, journal)
+            interrupted = _run(chosen.settings, folder, journal)
     finally:
         with contextlib.suppress(OSError):
             chosen.data.rmdir()  # where it is empty
     show(journal.records)
     print(f"results: {path}")
     _write_page(path)
+    if interrupted:
+        return 130
     outcomes = {record["outcome"] for record in journal.records if record["kind"] == "run"}
     return int(bool(outcomes & {"wrong", "failed"}))
 
 
-def _run(settings: Settings, folder: Path, journal: Journal) -> None:
+def _run(settings: Settings, folder: Path, journal: Journal) -> bool:
+    """Whether it was interrupted."""
     free = shutil.disk_usage(folder).free
     size = fitting(settings, free)
     asked, settings = settings.size, dataclasses.replace(settings, size=size)
-    said = {name: getattr(settings, name) for name in ("size", "memory", "rounds", "quick")}
-    facts = facts_of(folder)
-    journal.write("machine", **facts, **said)
+    journal.write("machine", **facts_of(folder), **dataclasses.asdict(settings))
     journal.tell(f"{format_bytes(size)} in {folder}, where {format_bytes(free)} are free")
     if size < asked // (4 << 20) * (4 << 20):
         why = f"no more than half of the free {format_bytes(free)} is used"
         journal.leave_out(f"files of {format_bytes(asked)}; now {format_bytes(size)}", why)
-    if facts["filesystem"] == "tmpfs":
-        journal.leave_out("cold runs", f"{folder} is in memory; --data names another folder")
-    suite = Suite(settings, folder, journal)
+    suite, interrupted = Suite(settings, folder, journal), False
     try:
         suite.run()
         sweep(suite)
     except KeyboardInterrupt:
+        interrupted = True
         journal.leave_out("what was to follow", "interrupted")
-    journal.write("end", seconds=round(suite.clock.elapsed, 1))
+    journal.write("end", seconds=round(suite.clock.elapsed, 1), interrupted=interrupted)
+    return interrupted
 
 
 def _write_page(path: Path) -> None:
@@ -109,7 +110,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path(tempfile.gettempdir()) / "oocarray-bench",
+        default=beside() / "oocarray-bench",
         help="folder in which a temporary one is made, and removed: %(default)s",
     )
     parser.add_argument("--keep", action="store_true", help="leave the data there")
@@ -121,7 +122,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         chosen.settings = Settings(**{**(_QUICK if chosen.quick else {}), **given})
     except ValueError as error:
         parser.error(str(error))
+    if _in_memory(chosen.data.absolute()):
+        # Nothing is ever cold there, and each file is charged to whoever writes it.
+        parser.error(f"{chosen.data} is in memory: --data names a folder on a disk")
     return chosen
+
+
+def _in_memory(folder: Path) -> bool:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return machine(there)["filesystem"] in ("tmpfs", "ramfs")
 
 
 def _of(known: Any) -> Any:

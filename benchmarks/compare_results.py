@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from oocarray.units import format_bytes
 
-from .results import CASES, OURS, RIVALS, Cell, Results, Run, read, say
+from .results import CASES, LONE, OURS, OWN, RIVALS, Cell, Results, Run, read, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Change", "compare", "control", "main", "noise"]
+__all__ = ["Change", "compare", "control", "lost", "main", "noise"]
 
 _FLOOR = 0.05
 """No machine that was seen here repeats itself better than this."""
-_LONE = 0.25
-"""Noise of a single round, where no other work has several that could tell."""
 _SCATTERS = 2.5
 """Controls did not change, so their ratios show how far chance goes: beyond so many deviations."""
 _CONTROLS = 3
@@ -63,6 +61,10 @@ class Change:
     @property
     def verdict(self) -> str:
         """``"slower"``, ``"faster"``, ``"same"``, or how its outcome changed."""
+        if self.fails:
+            bad, runs = self.new.bad, self.new.runs
+            some = f" ({len(bad)} of {len(runs)})" if len(bad) < len(runs) else ""
+            return f"ok -> {bad[-1].outcome}{some}"
         if self.normalised is None:
             if self.old.outcome == self.new.outcome:
                 return "same"
@@ -72,9 +74,16 @@ class Change:
         return "faster" if self.normalised < 1 / (1 + self.noise) else "same"
 
     @property
+    def fails(self) -> bool:
+        """Whether rounds do not end well that did, be it not all of them."""
+        return not self.old.bad and bool(self.new.bad)
+
+    @property
     def worse(self) -> bool:
         """Slower, or no longer done."""
-        return self.verdict == "slower" or (self.old.outcome == "ok" != self.new.outcome)
+        return (
+            self.verdict == "slower" or self.fails or self.old.outcome == "ok" != self.new.outcome
+        )
 
 
 def noise(cell: Cell) -> float | None:
@@ -104,7 +113,7 @@ def compare(old: Results, new: Results) -> tuple[list[Change], dict[str, Moved |
     """Changes of all work that both files have, and the movement of the controls by part."""
     before, after = _cells(old), _cells(new)
     both = [key for key in before if key in after]
-    same = {key[2] for key in both} - {OURS} - set(_renewed(old, new))
+    same = {key[2] for key in both} - set(OWN) - set(_renewed(old, new))
     raw = {key: _ratio(before[key], after[key]) for key in both}
     lone = _typical(noise(cell) for cells in (before, after) for cell in cells.values())
     moved: dict[str, Moved | None] = {}
@@ -121,6 +130,30 @@ def compare(old: Results, new: Results) -> tuple[list[Change], dict[str, Moved |
         bound = max(found, _SCATTERS * scatter, _FLOOR)
         changes.append(Change(key, before[key], after[key], ratio, normalised, bound))
     return sorted(changes, key=_rank), moved
+
+
+def lost(old: Results, new: Results) -> list[Key]:
+    """What oocarray did in the old file and has no run of in the new, though it was asked for.
+
+    That is so where a rival did it: of a case that was not reached there is only who dropped out.
+    """
+    before, after = _cells(old), _cells(new)
+    asked = {(_place(key), key[6]) for key, cell in after.items() if cell.outcome == "ok"}
+    ours = {_place(key) for key in after if key[2] == OURS}
+    found = []
+    for key in before:
+        if key[2] == OURS and key not in after and before[key].outcome == "ok":
+            place = _place(key)
+            # Who has one worker alone tells nothing of work by several that oocarray did otherwise.
+            by_one = place not in ours and (place, None) in asked
+            if by_one or (place, key[6]) in asked:
+                found.append(key)
+    return found
+
+
+def _place(key: Key) -> tuple[Any, ...]:
+    """Of a run all but who did it and with how many workers."""
+    return *key[:2], *key[3:6]
 
 
 def _rank(change: Change) -> tuple[Any, ...]:
@@ -153,7 +186,7 @@ def _ratio(old: Cell, new: Cell) -> float | None:
 
 def _typical(found: Iterable[float | None]) -> float:
     known = [value for value in found if value is not None]
-    return statistics.median(known) if known else _LONE
+    return statistics.median(known) if known else LONE
 
 
 def _renewed(old: Results, new: Results) -> dict[str, str]:
@@ -162,7 +195,7 @@ def _renewed(old: Results, new: Results) -> dict[str, str]:
     found = {}
     for rival in dict.fromkeys([*old.rivals(), *new.rivals()]):
         name = _LIBRARY.get(rival, rival)
-        if rival != OURS and before.get(name) != after.get(name):
+        if rival not in OWN and before.get(name) != after.get(name):
             found[rival] = f"{name} {before.get(name)} -> {after.get(name)}"
     return found
 
@@ -182,7 +215,7 @@ def _differences(old: Results, new: Results) -> list[str]:
             ]
             found.append(f"{name} differs: {written[0]} -> {written[1]}")
     found += [f"{rival} is no control: {text}" for rival, text in _renewed(old, new).items()]
-    found += [f"{each.path} was stopped before its end" for each in (old, new) if each.end is None]
+    found += [f"{each.path} was stopped before its end" for each in (old, new) if each.stopped]
     before, after = _cells(old), _cells(new)
     for one, other, where in ((before, after, new), (after, before, old)):
         gone = {key for key in one if key not in other and one[key].outcome == "ok"}
@@ -272,20 +305,25 @@ def main(arguments: list[str] | None = None) -> int:
     changes, moved = compare(old, new)
     for line in _differences(old, new):
         console.print(f"note: {line}", markup=False)
-    if not changes:
+    gone = lost(old, new)
+    if not changes and not gone:
         print("the files have no work in common: same size, memory and workers", file=sys.stderr)
         return 2
     _show(console, [c for c in changes if chosen.all or c.rival == OURS or c.verdict != "same"])
     for line in _told(moved, changes):
         console.print(line, markup=False)
+    for sweep, case, _, state, *_ in gone:
+        place = "" if sweep == "main" else f", sweep over {sweep}"
+        console.print(f"{OURS} no longer does {case}, {state}{place}", markup=False)
     ours = [change for change in changes if change.rival == OURS]
     worse = [change for change in ours if change.worse]
     better = sum(change.verdict == "faster" for change in ours)
     console.print(
-        f"{OURS}: {len(worse)} of {len(ours)} got worse beyond noise, {better} got faster",
+        f"{OURS}: {len(worse)} of {len(ours)} got worse beyond noise, {len(gone)} are gone, "
+        f"{better} got faster",
         markup=False,
     )
-    return 1 if worse else 0
+    return 1 if worse or gone else 0
 
 
 if __name__ == "__main__":

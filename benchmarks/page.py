@@ -11,7 +11,7 @@ from oocarray.units import format_bytes
 from . import page_tables as tables
 from .page_figures import bar_figure, memory_figure, size_figure, workers_figure
 from .page_plots import colours, style
-from .page_text import facts, glance, lead, repeat, score
+from .page_text import dagger, facts, glance, lead, repeat, score
 from .results import OURS, Results, read, say
 
 __all__ = ["main", "table", "write"]
@@ -59,10 +59,18 @@ small{display:block;color:var(--soft);font-weight:400;line-height:1.25}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.92rem}
 dt{font-weight:600}dd{margin:0}
 .note{border-left:4px solid #d55e00;padding:.4rem .8rem;background:var(--band)}
-pre{background:var(--band);padding:.7rem .9rem;overflow-x:auto;font-size:.88rem}
+pre{background:var(--band);padding:.7rem .9rem;white-space:pre-wrap;font-size:.88rem}
 @media(max-width:600px){dl{grid-template-columns:1fr}dd{margin:0 0 .4rem}
 .wide .case{min-width:6rem;position:sticky;left:0;background:var(--page);z-index:1}}
 """
+_FIGURES = (
+    "Medians of the rounds; the best times of each row are bold. Point at a figure for the least "
+    "and most of its rounds. Memory held is what the processes held beyond what they held before. "
+    "Pages of a memory-mapped file count as held, although the kernel may take them back; pages of "
+    "a file that is read are in the page cache and do not. Charged is the most that counts towards "
+    "the limit, page cache included: many have all of it, as what is free serves as cache. So "
+    "neither tells how little memory would do, and neither is ranked."
+)
 _BARS = (
     "Shorter is better; a bar is the median of the rounds and the line at its end their least and "
     "most. A bar with a gap is cut off: its length is not to scale, the figure beside it is. "
@@ -122,7 +130,7 @@ def _page(results: Results) -> str:
 
 def _notes(results: Results) -> str:
     notes = []
-    if results.end is None:
+    if results.stopped:
         notes.append("This run was stopped before its end: what is not here was not reached.")
     if results.machine.get("quick"):
         notes.append(
@@ -147,8 +155,7 @@ def _sections(results: Results, numbers: dict[str, int]) -> list[tuple[str, str,
     if tuned:
         tuned = f"<p>{escape(_TUNED)}</p><details><summary>Sizes that were tried</summary>{tuned}"
         tuned += "</details>"
-    figures = "<p>Medians of the rounds; the best of each row is bold. Point at a figure for the "
-    figures += "least and most of its rounds.</p>"
+    figures = f"<p>{escape(_FIGURES)}</p>"
     figures += tables.summary(results) + tables.outcome_legend(results)
     again = "<p>In a clone of the repository, with its <code>test</code> and <code>rivals</code> "
     again += f"extras installed:</p><pre>{escape(repeat(results))}\n"
@@ -192,7 +199,7 @@ def table(results: Results | str | Path, width: int = 160) -> str:
             best = min((wall for wall in walls if wall is not None), default=None)
             texts = [
                 ("* " if wall is not None and wall == best else "")
-                + ("" if c is None else say(c, "wall"))
+                + ("" if c is None else say(c, "wall") + dagger(c))
                 for c, wall in zip(row, walls, strict=True)
             ]
             drawn.add_row(case, state, *texts, end_section=state == "warm")
@@ -200,7 +207,7 @@ def table(results: Results | str | Path, width: int = 160) -> str:
     with console.capture() as shown:
         console.print(drawn)
         console.print(score(found))
-        if found.end is None:
+        if found.stopped:
             console.print("This run was stopped before its end.")
     return shown.get()
 

@@ -8,7 +8,7 @@ from html import escape
 from oocarray.units import format_bytes
 
 from .page_plots import Bar, Point, bars, legend, lines
-from .page_text import tip, title_of
+from .page_text import dagger, tip, title_of
 from .results import Cell, Results, Run, say
 
 __all__ = ["bar_figure", "memory_figure", "size_figure", "workers_figure"]
@@ -40,6 +40,7 @@ def _bar(name: str, number: int, cell: Cell, key: str) -> Bar:
     value, span = cell.median(key), cell.span(key)
     low, high = span or (0.0, 0.0)
     text = say(cell, key)
+    text += dagger(cell)
     if cell.bad and value is not None:
         text += f" ({len(cell.values(key))} of {len(cell.runs)} rounds)"
     return Bar(name, number, text, value, low, high, tip(cell, key))
@@ -93,18 +94,16 @@ def workers_figure(results: Results, numbers: Numbers) -> str:
         f"ideal, and this machine has {cores} cores, so more workers than that cannot help with "
         "computing. "
     )
-    base: dict[tuple[str, str], tuple[int, float]] = {}
-    for run in results.runs:
-        if run.sweep == "workers" and run.workers and run.ok:
-            base.setdefault((run.case, run.rival), (run.workers, 0.0))
-            if run.workers <= base[run.case, run.rival][0]:
-                base[run.case, run.rival] = (run.workers, 0.0)
-    cells = results.cells("workers", lambda run: (run.case, run.rival, run.workers))
-    for (case, rival), (workers, _) in base.items():
-        base[case, rival] = (workers, cells[case, rival, workers].median("wall") or 0.0)
+    # By state too: the first of warm runs is no measure for cold ones.
+    cells = results.cells("workers", lambda run: (run.case, run.rival, run.state, run.workers))
+    base: dict[tuple[str, str, str], tuple[int, float]] = {}
+    for (*name, workers), cell in cells.items():
+        wall, key = cell.median("wall"), tuple(name)
+        if workers and wall and (key not in base or workers < base[key][0]):
+            base[key] = (workers, wall)
 
     def speed(run: Run, wall: float) -> float:
-        return base.get((run.case, run.rival), (1, wall))[1] / wall
+        return base.get((run.case, run.rival, run.state), (1, wall))[1] / wall
 
     fewest = min((workers for workers, _ in base.values()), default=1)
     return _sweep(
@@ -135,8 +134,7 @@ def _sweep(
     upright: tuple[float, str] | None = None,
 ) -> str:
     """A panel of lines for each case; warm runs only where there are no cold ones."""
-    found = [run for run in results.runs if run.sweep == sweep and get_x(run)]
-    found = [run for run in found if run.outcome not in ("n/a", "missing")]
+    found = [run for run in results.done if run.sweep == sweep and get_x(run)]
     panels, shown = [], set()
     for case in results.cases(sweep):
         runs = [run for run in found if run.case == case]

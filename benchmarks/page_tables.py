@@ -8,7 +8,7 @@ from typing import Any
 
 from oocarray.units import format_bytes
 
-from .page_text import OUTCOMES, how, tip, title_of
+from .page_text import DAGGER, OUTCOMES, dagger, how, tip, title_of
 from .results import OURS, Cell, Results, amount, say
 
 __all__ = [
@@ -25,16 +25,20 @@ _ROWS = (
     ("cold", "wall", "time, cold"),
     ("warm", "wall", "time, warm"),
     ("cold", "cpu", "CPU time, cold"),
-    ("cold", "peak", "peak memory, cold"),
+    ("cold", "peak", "memory held, cold"),
+    ("cold", "peak_cache", "charged, cold"),
 )
+_RANKED = ("wall", "cpu")
+"""Of these less is better. Pages of a file count as held by who maps it and not by who reads it,
+and what is charged is as much as there is, for whoever has use for a cache."""
 
 
 def summary(results: Results) -> str:
-    """The headline: four rows a case, a column for each rival, the best of each row bold."""
+    """The headline: a few rows a case, a column for each rival, the best times bold."""
     rivals, cells = results.rivals("main"), results.cells("main")
     parts = []
     for case in results.cases():
-        rows = [row for row in _ROWS if any((case, name, row[0]) in cells for name in rivals)]
+        rows = [row for row in _ROWS if any(_shown(cells, case, name, *row) for name in rivals)]
         over = {name for name in rivals if not any(_ended(cells, case, name, *row) for row in rows)}
         for index, (state, key, label) in enumerate(rows):
             found = [cells.get((case, name, state)) for name in rivals]
@@ -42,6 +46,7 @@ def summary(results: Results) -> str:
                 (value for cell in found if cell and (value := cell.median(key)) is not None),
                 default=None,
             )
+            best = best if key in _RANKED else None
             entries = []
             for name, cell in zip(rivals, found, strict=True):
                 if name not in over:
@@ -63,7 +68,12 @@ def summary(results: Results) -> str:
     return _table(f"<th>work</th><th></th>{''.join(heads)}", body, "wide")
 
 
-def _ended(cells: dict[Any, Cell], case: str, name: str, state: str, key: str, _: str) -> bool:
+def _shown(cells: dict[Any, Cell], case: str, name: str, state: str, key: str, _: str) -> bool:
+    """Whether a rival has something in a row: why it has no time, or a figure."""
+    return (case, name, state) in cells and (key == "wall" or _ended(cells, case, name, state, key))
+
+
+def _ended(cells: dict[Any, Cell], case: str, name: str, state: str, key: str, _: str = "") -> bool:
     cell = cells.get((case, name, state))
     return cell is not None and cell.median(key) is not None
 
@@ -78,6 +88,8 @@ def _entry(cell: Cell | None, key: str, name: str, best: float | None, rows: int
     text = say(cell, key)
     if best is not None and text == say_value(best, key):
         text = f"<b>{text}</b>"
+    if key == "wall":
+        text += dagger(cell)
     if cell.bad:
         text += f"<small>{len(cell.values(key))} of {len(cell.runs)} rounds</small>"
     return _cell(text, name, "", tip(cell, key), raw=True)
@@ -109,6 +121,10 @@ def outcome_legend(results: Results) -> str:
     names = {"wrong": "wrong answer", "timeout": "too slow, stopped", "over": "went over"}
     items = [f"<dt>{names.get(name, name)}</dt><dd>{escape(text)}</dd>" for name, text in words]
     items.append("<dt>&ndash;</dt><dd>not run or not measured</dd>")
+    remarks = Cell(tuple(results.runs)).remarks
+    if remarks:
+        text = f"the result was right, but: {'; '.join(remarks)}"
+        items.append(f"<dt>{DAGGER}</dt><dd>{escape(text)}</dd>")
     return f'<dl class="legend-list">{"".join(items)}</dl>'
 
 
@@ -134,15 +150,13 @@ def tuning_table(results: Results) -> str:
         tried = {int(size): value for size, value in (each.get("tried") or {}).items()}
         cells = []
         for size in sizes:
-            value = tried.get(size)
+            value, best = tried.get(size), size == each.get("chunk_bytes")
             if value is None:
                 text = "did not end well" if size in tried else "&ndash;"
                 cells.append(f'<td class="none">{text}</td>')
             else:
                 text = f"{amount(value)} s"
-                cells.append(
-                    f"<td>{f'<b>{text}</b>' if size == each['chunk_bytes'] else text}</td>"
-                )
+                cells.append(f"<td>{f'<b>{text}</b>' if best else text}</td>")
         chosen = format_bytes(each["chunk_bytes"]) if each.get("chunk_bytes") else "&ndash;"
         data = format_bytes(each["size"]) if each.get("size") else "&ndash;"
         rows.append(

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from oocarray.units import format_bytes
+from oocarray.units import format_bytes, parse_bytes
 
-from .results import OURS, Cell, Results, Run, amount, say
+from .results import LONE, OURS, OWN, Cell, Results, Run, amount, say
 
-__all__ = ["OUTCOMES", "facts", "glance", "how", "lead", "repeat", "score", "tip", "title_of"]
+__all__ = [
+    "DAGGER",
+    "OUTCOMES",
+    "dagger",
+    "facts",
+    "glance",
+    "how",
+    "lead",
+    "repeat",
+    "score",
+    "tip",
+    "title_of",
+]
+
+DAGGER = "†"
+"""At the figure of a run that ended well, but not without something to tell."""
 
 _TITLES = {
     "mean": "mean of all elements",
@@ -27,23 +42,25 @@ OUTCOMES = {
     "killed": "the kernel ended the process because it used more memory than the limit",
     "over": "it ended, but used more memory than the limit, so its time does not count",
     "failed": "it raised an error",
-    "wrong": "its result differed from NumPy's, so its time does not count",
+    "wrong": "its result was not right, so its time does not count",
     "timeout": "it was stopped because it took too long",
     "missing": "the library was not installed on this machine",
-    "n/a": "not applicable: the library has no way to do this work, or none that makes sense",
+    "n/a": "not entered here: no code was written for this work with this library",
 }
 _HOW = {
     OURS: "the array's usual methods, no chunk size given; its memory budget is its default",
     "numpy-naive": "the line of NumPy that one writes first, on a memory-mapped file",
     "numpy-careful": "NumPy with a loop over blocks written by hand, on a memory-mapped file",
-    "numexpr": "numexpr in a loop over blocks written by hand",
-    "zarr": "zarr-python: a loop over bands of chunks, computed with NumPy",
-    "tensorstore": "TensorStore reads and writes bands of a Zarr store, computed with NumPy",
-    "blosc2": "Blosc2 lazy expressions on a memory-mapped file",
+    "numexpr": "numexpr, with its own threads, in a loop over blocks written by hand",
+    "zarr": "zarr-python reads and writes bands of chunks, which a pool of threads computes with "
+    "NumPy",
+    "tensorstore": "TensorStore reads and writes bands of chunks of a Zarr store, which a pool of "
+    "threads computes with NumPy",
+    "blosc2": "Blosc2 lazy expressions, with its own threads, on a memory-mapped file",
     "dask": "dask.array with the threaded scheduler; its tasks read and write blocks of files",
     "backend-dask": "oocarray's own line with backend=\"dask\", to be held against dask's",
     "dask-distributed": "dask.array on a LocalCluster that is already up",
-    "cubed": "cubed with a Zarr store for what lies between its steps",
+    "cubed": "cubed on threads, with a Zarr store for what lies between its steps",
 }
 _SAME = {"numpy": "numpy-careful", "distributed": "dask-distributed"}
 
@@ -60,23 +77,51 @@ def how(rival: str) -> str:
 
 def lead(results: Results) -> list[str]:
     """Three sentences: what was measured, under which limit, and how often."""
-    machine, cases, rivals = results.machine, results.cases(), results.rivals()
-    limit = f"at most {format_bytes(machine['memory'])} of memory" if machine.get("memory") else ""
-    limit = limit or "all memory of the machine"
-    ratio = ""
-    if machine.get("memory") and machine.get("size", 0) > machine["memory"]:
-        ratio = f", and the file is {machine['size'] / machine['memory']:.3g} times as large"
-    rounds = machine.get("rounds", 1)
-    what = (
-        f"{_count(len(cases), 'kind')} of work on a file of {format_bytes(machine['size'])} were "
-    )
-    what += f"done with oocarray and in {_count(len(rivals) - 1, 'other way')}, here called rivals."
-    where = f"Each ran in a process of its own with {limit} (beside what loaded libraries hold)"
-    where += f"{ratio}: whatever does not fit must be read from and written to the disk in pieces."
-    often = f"Each run was done {_count(rounds, 'time')}, first with none of the file in the page "
-    often += 'cache ("cold") and then right again ("warm"), and each result was compared with the '
-    often += "right one; figures are medians."
-    return [what, where, often]
+    machine, cases = results.machine, results.cases()
+    rivals = {run.rival for run in results.done} - set(OWN)
+    what = _count(len(cases), "kind") + " of work on a file of "
+    what += f"{format_bytes(machine['size'])} {'was' if len(cases) == 1 else 'were'} done with "
+    what += OURS + (f" and in {_count(len(rivals), 'other way')}" if rivals else "")
+    what += {0: ".", 1: ", here called its rival."}.get(len(rivals), ", here called rivals.")
+    return [what, f"Each ran in a process of its own {_limit(results)}.", _often(results)]
+
+
+def _limit(results: Results) -> str:
+    memory, size = results.machine.get("memory"), results.machine["size"]
+    if not memory:
+        return "with all memory of the machine"
+    limited = {run.memory is not None for run in results.done}
+    if limited == {False}:
+        return (
+            f"and was told to use at most {format_bytes(memory)} of memory, but no limit could be "
+            "set: all free memory could serve as page cache, in which Linux keeps parts of files"
+        )
+    text = f"with at most {format_bytes(memory)} of memory, beside what loaded libraries hold. The "
+    text += "page cache, in which Linux keeps parts of files, counts as memory"
+    if False in limited:
+        text += "; some of the runs had no limit, as none could be set"
+    if size > memory:
+        text += f". The file is {size / memory:.3g} times as large: what does not fit must be read "
+        text += "from and written to the disk in pieces"
+    return text
+
+
+def _often(results: Results) -> str:
+    cells = {key: cell for key, cell in results.cells("main").items() if cell.outcome == "ok"}
+    if not cells:
+        return "No run has ended well."
+    counts = sorted(len(cell.runs) for cell in cells.values())
+    times = f"{counts[-1]} times" if counts[-1] > 1 else "once"
+    if counts[0] < counts[-1]:
+        times = f"{counts[0]} to {times}"
+    warm = sum(state == "warm" for _, _, state in cells)
+    text = f"Each run was done {times}, {'first ' if warm else ''}with none of the file in the "
+    text += 'page cache ("cold")'
+    if warm:
+        part = ", in part of the work," if 2 * warm < len(cells) else ""
+        text += f' and then{part} right again ("warm")'
+    text += ", and each result was compared with the right one"
+    return text + ("; figures are medians." if counts[-1] > 1 else ".")
 
 
 def _count(number: int, word: str) -> str:
@@ -100,8 +145,14 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("commit", str(has("commit"))),
         ("begun", str(has("when")).replace("T", " ")),
-        ("took", f"{results.end / 60:.0f} min" if results.end is not None else "did not end"),
+        ("took", _took(results)),
     ]
+
+
+def _took(results: Results) -> str:
+    if results.end is None:
+        return "did not end"
+    return f"{results.end / 60:.0f} min" + (", then stopped" if results.interrupted else "")
 
 
 def _nearest(results: Results) -> Iterator[tuple[str, Cell, tuple[str, Cell] | None]]:
@@ -115,7 +166,7 @@ def _nearest(results: Results) -> Iterator[tuple[str, Cell, tuple[str, Cell] | N
             others = [
                 (cell.median("wall"), name, cell)
                 for (work, name, when), cell in cells.items()
-                if work == case and when == state and name != OURS
+                if work == case and when == state and name not in OWN
             ]
             ended = [(wall, name, cell) for wall, name, cell in others if wall is not None]
             best = min(ended, key=lambda other: other[0])[1:] if ended else None
@@ -124,12 +175,13 @@ def _nearest(results: Results) -> Iterator[tuple[str, Cell, tuple[str, Cell] | N
 
 
 def _verdict(ours: Cell, other: Cell) -> float:
-    """Times as long as the other, 1 where the rounds overlap."""
+    """Times as long as the other, 1 where the rounds overlap or too few tell how they spread."""
     mine, theirs = ours.span("wall"), other.span("wall")
     ratio = (ours.median("wall") or 0) / (other.median("wall") or 1)
     if mine and theirs and mine[0] <= theirs[1] and theirs[0] <= mine[1]:
         return 1.0
-    return ratio
+    lone = min(len(ours.values("wall")), len(other.values("wall"))) < 2
+    return 1.0 if lone and 1 / (1 + LONE) < ratio < 1 + LONE else ratio
 
 
 def score(results: Results) -> str:
@@ -141,7 +193,7 @@ def score(results: Results) -> str:
     same = len(found) - faster - slower
     return (
         f"Of {_count(len(found), 'kind')} of work, read from the disk, oocarray is faster than the "
-        f"fastest rival in {faster}, slower in {slower}, and in {same} their rounds overlap."
+        f"fastest rival in {faster}, slower in {slower}; in {same} there is no clear difference."
     )
 
 
@@ -184,17 +236,32 @@ def tip(cell: Cell, key: str = "wall") -> str:
     if cell.bad:
         text += f"; {len(cell.bad)} of {_count(len(cell.runs), 'round')} ended otherwise: "
         text += cell.bad[-1].message or cell.bad[-1].outcome
-    return text
+    return "; ".join([text, *cell.remarks])
+
+
+def dagger(cell: Cell | None) -> str:
+    """A mark, where rounds that ended well have something to tell."""
+    return f" {DAGGER}" if cell and cell.remarks else ""
 
 
 def repeat(results: Results) -> str:
-    """The command that measures all of this again."""
+    """The command that measures all of this again, as far as the file tells how it was run."""
     machine = results.machine
-    options = [f"--size {format_bytes(machine['size']).replace(' ', '')}"]
-    if machine.get("memory"):
-        options.append(f"--memory {format_bytes(machine['memory']).replace(' ', '')}")
-    if machine.get("quick"):
-        options = ["--quick"]
-    elif machine.get("rounds"):
-        options.append(f"--rounds {machine['rounds']}")
+    written: dict[str, Callable[[Any], str]] = {
+        **dict.fromkeys(("size", "memory"), _exactly),
+        **dict.fromkeys(("cases", "rivals", "sweeps"), lambda names: ",".join(names) or "none"),
+        **dict.fromkeys(("rounds", "workers", "minutes"), "{:g}".format),
+    }
+    options = ["--quick"] if machine.get("quick") else []
+    options += [
+        f"--{name} {write(machine[name])}"
+        for name, write in written.items()
+        if machine.get(name) is not None
+    ]
     return f"python -m benchmarks {' '.join(options)} --out bench-results"
+
+
+def _exactly(size: int) -> str:
+    """A size that reads as the same number of bytes again."""
+    text = format_bytes(size).replace(" ", "")
+    return text if parse_bytes(text) == size else str(size)

@@ -5,15 +5,31 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from oocarray.units import format_bytes
 
-__all__ = ["CASES", "OURS", "RIVALS", "Cell", "Results", "Run", "amount", "read", "say"]
+__all__ = [
+    "CASES",
+    "LONE",
+    "OURS",
+    "OWN",
+    "RIVALS",
+    "Cell",
+    "Results",
+    "Run",
+    "amount",
+    "read",
+    "say",
+]
 
 OURS = "oocarray"
+OWN = (OURS, "backend-dask")
+"""All that is our own code: neither a rival nor, of an older state of ours, a control."""
+LONE = 0.25
+"""Noise of a single round, where no other work has several that could tell."""
 RIVALS = (
     OURS,
     "numpy-naive",
@@ -114,10 +130,15 @@ class Cell:
         """Rounds that did not end well."""
         return [run for run in self.runs if not run.ok]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be said of rounds that ended well."""
+        return list(dict.fromkeys(run.message for run in self.runs if run.ok and run.message))
+
 
 @dataclass(frozen=True)
 class Results:
-    """All that a file tells; `end` is None where its run was stopped before its end."""
+    """All that a file tells; `end` is None where its last line was never written."""
 
     path: Path
     machine: dict[str, Any]
@@ -125,6 +146,17 @@ class Results:
     tunings: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     end: float | None = None
+    interrupted: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was stopped before its end."""
+        return self.end is None or self.interrupted
+
+    @property
+    def done(self) -> list[Run]:
+        """Runs but those of who takes no part."""
+        return [run for run in self.runs if run.outcome not in ("n/a", "missing")]
 
     def cells(self, sweep: str, key: Callable[[Run], Any] | None = None) -> dict[Any, Cell]:
         """Rounds of a sweep together, by case, rival and state unless `key` tells otherwise."""
@@ -136,8 +168,8 @@ class Results:
         return {name: Cell(tuple(runs)) for name, runs in groups.items()}
 
     def cases(self, sweep: str = "main") -> list[str]:
-        """Cases of a sweep in the order in which they are shown."""
-        return _ordered((run.case for run in self.runs if run.sweep == sweep), CASES)
+        """Cases of a sweep that were begun, in the order in which they are shown."""
+        return _ordered((run.case for run in self.done if run.sweep == sweep), CASES)
 
     def rivals(self, sweep: str | None = None) -> list[str]:
         """Rivals of a sweep, or of all, in the order in which they are shown."""
@@ -156,7 +188,7 @@ def read(path: str | Path) -> Results:
     Raises
     ------
     ValueError
-        A line is not a record, or no line has the facts of the machine.
+        A line is not a record or lacks a field, or no line has the facts of the machine.
     """
     path = Path(path)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -168,24 +200,41 @@ def read(path: str | Path) -> Results:
             continue
         try:
             record = json.loads(line)
-            kind = record["kind"]
+            kind = _kind(record)
             if kind == "machine":
                 machine = record if machine is None else machine
             elif kind == "run":
                 runs.append(_run(record))
             elif kind in others:
                 others[kind].append(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if number == len(lines):
+        except (ValueError, TypeError) as error:
+            if number == len(lines) and isinstance(error, json.JSONDecodeError):
                 break
-            raise ValueError(f"line {number} of {path} is not a record: {error!r}") from None
+            raise ValueError(f"line {number} of {path} is not a record: {error}") from None
     if machine is None:
         raise ValueError(f'{path} has no line of kind "machine": it is not a result file')
-    end = float(others["end"][-1]["seconds"]) if others["end"] else None
-    return Results(path, machine, runs, others["tuning"], others["left_out"], end)
+    last = others["end"][-1] if others["end"] else {}
+    end = float(last["seconds"]) if last else None
+    interrupted = bool(last.get("interrupted"))
+    return Results(path, machine, runs, others["tuning"], others["left_out"], end, interrupted)
 
 
 _FIELDS = tuple(each.name for each in fields(Run))
+_REQUIRED = {
+    "machine": ("size",),
+    "run": tuple(each.name for each in fields(Run) if each.default is MISSING),
+    "tuning": ("case", "rival"),
+    "end": ("seconds",),
+}
+
+
+def _kind(record: Any) -> str:
+    """The kind of a record that has all it must have."""
+    kind = record.get("kind") if isinstance(record, dict) else None
+    lacking = [name for name in ("kind", *_REQUIRED.get(str(kind), ())) if name not in record]
+    if lacking:
+        raise ValueError(f"it has no {', '.join(map(repr, lacking))}")
+    return str(kind)
 
 
 def _run(record: dict[str, Any]) -> Run:

@@ -171,7 +171,10 @@ def check(
     sizes: tuple[int, ...] = (1, 5, 25),
     seconds: float = 3.0,
 ) -> int:
-    """Print real runs of sleeping tasks beside simulated ones; 1 if they are far apart."""
+    """Print real runs of sleeping tasks beside simulated ones.
+
+    1 if they are far apart, 2 if this machine is too small to tell.
+    """
     distributed: Any = importlib.import_module("distributed")
     from rich.console import Console
     from rich.table import Table
@@ -213,6 +216,11 @@ def check(
                 table.add_row(str(count), str(size), str(tasks), *texts)
     console = Console(width=100, highlight=False)
     console.print(table)
+    if not ratios:
+        console.print(
+            "All of it is too much for this machine: the model was compared with nothing."
+        )
+        return 2
     middle, worst = statistics.median(ratios), max(ratios, key=lambda r: max(r, 1 / r))
     console.print(
         f"cores: what all processes need of the {cores} here; where that is {100 * _ROOM:.0f} % or "

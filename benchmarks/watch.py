@@ -38,13 +38,15 @@ class Watch:
     ----------
     peak : int
         Most bytes held at any sample; never below 0.
+    firm : int
+        The same without clean pages of files, which the kernel drops when it needs room.
     processes, samples : int
         Most processes seen at once; how many samples were taken.
     """
 
     def __init__(self, pid: int, group: Group | None) -> None:
         self._pid, self._group = pid, group
-        self.peak = self.processes = self.samples = 0
+        self.peak = self.firm = self.processes = self.samples = 0
         self._pids: set[int] = set()
         self._before = (0, 0, 0)
         self._stop = threading.Event()
@@ -70,6 +72,7 @@ class Watch:
                 now - before for now, before in zip(self._look(), self._before, strict=True)
             )
             self.peak = max(self.peak, held + max(mapped, unwritten))
+            self.firm = max(self.firm, held + unwritten)
             if self._stop.wait(INTERVAL):
                 return
 

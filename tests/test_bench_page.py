@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare_results, page, page_text, results
+from benchmarks import compare_results, page, page_figures, page_plots, page_text, results
 from benchmarks.results import Cell, Run, read, say
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -70,7 +70,9 @@ def made(seed: int = 0, ours: float = 1.0, all_of: float = 1.0) -> list[Record]:
             bad = "killed" if rival == "dask" and x == 1 else "ok"
             records.append(record("mean", rival, "cold", 0, wall, **at, outcome=bad))
             records.append(record("mean", rival, "cold", 0, x * times, sweep="size", size=x * GIB))
-            records.append(record("mean", rival, "cold", 0, wall, sweep="workers", workers=x))
+            for state, part in (("cold", 1.0), ("warm", 0.25)):
+                at = {"sweep": "workers", "workers": x}
+                records.append(record("mean", rival, state, 0, part * wall, **at))
     records.append({"kind": "left_out", "what": "Spark & co", "why": "needs <Java>"})
     records.append({"kind": "end", "seconds": 600.0})
     return records
@@ -140,6 +142,95 @@ def test_best_of_each_row_is_bold(tmp_path: Path) -> None:
     assert "oocarray takes 1.25 times as long" in text
 
 
+def test_speed_by_workers_is_beside_one_worker_in_the_same_state(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "r.jsonl", made()))
+    drawn: list[page_plots.Point] = []
+
+    def note(title: str, series: dict[int, list[page_plots.Point]], *_: Any, **__: Any) -> str:
+        drawn.extend(point for points in series.values() for point in points)
+        return title
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_figures, "lines", note)
+        page_figures.workers_figure(found, page_plots.colours(found.rivals()))
+    assert {(point.x, point.y) for point in drawn} == {(1, 1.0), (2, 2.0), (4, 4.0)}
+
+
+def test_memory_is_shown_in_both_ways_and_not_ranked(tmp_path: Path) -> None:
+    records = [machine(), record("mean", "oocarray", "cold", 0, 1.5, peak=7 * MIB)]
+    text = page.write(write(tmp_path / "r.jsonl", records)).read_text()
+    assert "memory held, cold" in text
+    assert "charged, cold" in text
+    assert "7 MiB" in text
+    assert "<b>7 MiB" not in text
+
+
+def lead(tmp_path: Path, *records: Record) -> str:
+    found = read(write(tmp_path / "r.jsonl", [machine(), *records]))
+    return " ".join(page_text.lead(found))
+
+
+def test_lead_tells_what_was_run(tmp_path: Path) -> None:
+    ours = [record("mean", "oocarray", "cold", number, 1.0) for number in range(3)]
+    warm = record("mean", "oocarray", "warm", 0, 1.0)
+    none = record("mean", "zarr", "cold", 0, 1.0, outcome="missing")
+    text = lead(tmp_path, *ours, none)
+    assert "Each run was done 3 times" in text
+    assert "warm" not in text
+    assert "was done with oocarray." in text
+    assert "with at most 1 GiB" in text
+    assert "4 times as large" in text
+    text = lead(tmp_path, *ours, warm, record("mean", "dask", "cold", 0, 2.0), none)
+    assert "Each run was done 1 to 3 times" in text
+    assert "in 1 other way," in text
+    assert "warm" in text
+    assert "no limit could be set" in lead(tmp_path, ours[0] | {"memory": None})
+    assert "No run has ended well" in lead(tmp_path, none)
+
+
+@pytest.mark.parametrize(("wall", "words"), [(1.2, "no clear"), (1.3, "1.30 times as fast")])
+def test_single_rounds_that_are_close_are_not_told_apart(
+    tmp_path: Path, wall: float, words: str
+) -> None:
+    records = [machine(), record("mean", "oocarray", "cold", 0, 1.0)]
+    records += [record("mean", "dask", "cold", 0, wall)]
+    # Our own code is no rival, however fast.
+    records += [record("mean", "backend-dask", "cold", 0, 0.1)]
+    found = read(write(tmp_path / "r.jsonl", records))
+    [(_, _, text)] = page_text.glance(found)
+    assert "fastest rival dask" in text
+    assert words in text
+
+
+def test_the_command_to_repeat_is_exact(tmp_path: Path) -> None:
+    more = {"size": 5 * GIB + 4 * MIB, "cases": ["mean", "map"], "rivals": ["oocarray"]}
+    facts = machine(**more, sweeps=[], workers=2, minutes=2.8, quick=True, rounds=1)
+    text = page_text.repeat(read(write(tmp_path / "r.jsonl", [facts])))
+    assert text == (
+        f"python -m benchmarks --quick --size {5 * GIB + 4 * MIB} --memory 1GiB --cases mean,map "
+        "--rivals oocarray --sweeps none --rounds 1 --workers 2 --minutes 2.8 --out bench-results"
+    )
+
+
+def test_remarks_on_runs_that_ended_well_are_shown(tmp_path: Path) -> None:
+    records = [machine(), record("mean", "oocarray", "cold", 0, 1.5, message="one was <killed>")]
+    path = write(tmp_path / "r.jsonl", records)
+    text = page.write(path).read_text()
+    assert "<b>1.50 s</b> †" in text
+    assert "but: one was &lt;killed&gt;" in text
+    assert "1.50 s †" in page.table(path)
+
+
+def test_an_interrupted_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = made()
+    records[-1] = records[-1] | {"interrupted": True}
+    path = write(tmp_path / "r.jsonl", records)
+    assert "stopped before its end" in page.write(path).read_text()
+    assert "stopped before its end" in page.table(path)
+    assert compared(tmp_path, made(), records) == 0
+    assert "new.jsonl was stopped before its end" in capsys.readouterr().out
+
+
 def test_an_unfinished_run_is_told(tmp_path: Path) -> None:
     records = made()[:-1]
     path = write(tmp_path / "r.jsonl", records, '{"kind": "run", "sweep": "ma')
@@ -160,6 +251,8 @@ def test_a_page_of_almost_nothing(tmp_path: Path, kept: int) -> None:
         ("", "no line of kind"),
         ('{"kind": "run"}\n{"kind": "machine"}\n', "line 1"),
         ("nonsense\n[]\n", "line 1"),
+        ('{"kind": "machine"}\n', "line 1 .*no 'size'"),
+        ('{"kind": "machine", "size": 1}\n{"kind": "tuning"}\n', "no 'case', 'rival'"),
     ],
 )
 def test_what_is_no_result_file_is_refused(
@@ -170,7 +263,7 @@ def test_what_is_no_result_file_is_refused(
     with pytest.raises(ValueError, match=words):
         read(path)
     assert page.main([str(path)]) == 2
-    assert words in capsys.readouterr().err
+    assert re.search(words, capsys.readouterr().err)
 
 
 def test_page_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,6 +348,32 @@ def test_no_longer_done_is_worse(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "ok -> killed" in capsys.readouterr().out
     assert compared(tmp_path, new, made(1)) == 0
     assert "killed -> ok" in capsys.readouterr().out
+
+
+def test_a_round_that_is_wrong_is_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = made(1)
+    one = next(n for n, one in enumerate(new) if one.get("rival") == "oocarray")
+    new[one] = new[one] | {"outcome": "wrong", "wall": None}
+    assert compared(tmp_path, made(0), new) == 1
+    assert "ok -> wrong (1 of 3)" in capsys.readouterr().out
+
+
+def test_runs_that_are_gone_are_worse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = made(1)
+    kept = [one for one in new if (one.get("case"), one.get("rival")) != ("map", "oocarray")]
+    assert compared(tmp_path, made(0), kept) == 1
+    assert "oocarray no longer does map, warm" in capsys.readouterr().out
+    # Not reached, which who takes no part does not tell.
+    rest = [one for one in new if one.get("case") != "map"]
+    rest.append(record("map", "zarr", "cold", 0, 1.0, outcome="n/a"))
+    assert compared(tmp_path, made(0), rest) == 0
+
+
+def test_our_other_way_is_no_control(tmp_path: Path) -> None:
+    rivals = ("oocarray", "backend-dask", "dask", "zarr")
+    records = [machine(), *(record("mean", rival, "cold", 0, 1.0) for rival in rivals)]
+    found = read(write(tmp_path / "r.jsonl", records))
+    assert compare_results.compare(found, found)[1] == {"cold": None}
 
 
 def test_renewed_rivals_are_no_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

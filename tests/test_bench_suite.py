@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.suite.cases import CASES, RIVALS
 from benchmarks.suite.clock import Clock
 from benchmarks.suite.data import PLANE_BYTES, Dataset
@@ -23,6 +24,7 @@ from benchmarks.suite.sitting import Sitting, Table
 from benchmarks.suite.suite import Share, Suite
 from benchmarks.suite.terminal import show
 from benchmarks.suite.tuning import Tuner
+from benchmarks.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
@@ -40,12 +42,17 @@ def test_suite_runs_and_is_recorded(tmp_path: Path) -> None:
     command += ["--rivals", "oocarray,numpy", "--size", "8MiB", "--memory", "64MiB"]
     command += ["--sweeps", "none", "--data", str(data), "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    if "is in memory" in done.stderr:
+        pytest.skip("the folder of temporary files is in memory")
     assert done.returncode == 0, done.stdout + done.stderr
 
     records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert records[0]["kind"] == "machine"
     assert records[0]["size"] == 8 * MIB
+    assert records[0]["cases"] == ["mean", "map"]
+    assert records[0]["minutes"] == 55
     assert records[-1]["kind"] == "end"
+    assert not records[-1]["interrupted"]
     runs = [record for record in records if record["kind"] == "run"]
     found = {(run["case"], run["rival"], run["state"]) for run in runs}
     pairs = [(case, rival) for case in ("mean", "map") for rival in ("oocarray", "numpy")]
@@ -110,8 +117,12 @@ def test_a_wrong_result_is_told(data: Dataset) -> None:
     assert "differ" in data.wrong(CASES["mean"], 7.0, None, "")
     np.save(data.path("out"), np.zeros(3))
     assert "shape" in data.wrong(CASES["map"], None, None, "out")
+    data.path("out").write_bytes(b"")
+    assert data.wrong(CASES["map"], None, None, "out")
     data.remove("out")
     assert data.wrong(CASES["map"], None, None, "out")
+    assert data.wrong(CASES["columns"], [[1.0], [1.0, 2.0]], None, "")
+    assert data.wrong(CASES["mean"], {}, None, "")
 
 
 def test_who_fails_is_a_result(tmp_path: Path, data: Dataset) -> None:
@@ -132,6 +143,29 @@ def test_who_is_over_time_is_a_result(tmp_path: Path, data: Dataset) -> None:
     sitting = Sitting(table, CASES["mean"], RIVALS["numpy"], data, 64 * MIB, 1, 0.0)
     (found,) = sitting.runs([("cold", MIB)])
     assert found["outcome"] == "timeout"
+
+
+def test_who_holds_too_much_goes_on(
+    tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.suite.sitting.make_group", lambda _: "none here")
+    monkeypatch.setattr("benchmarks.watch.Watch._unwritten", lambda _: 0)
+    data.provide({"a"})
+    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path), 1)
+    plan = [("cold", MIB), ("warm", MIB)]
+    for memory, outcome in ((1, "over"), (64 * MIB, "ok")):
+        sitting = Sitting(table, CASES["transcendental"], RIVALS["numpy"], data, memory, 1, 60.0)
+        assert [found["outcome"] for found in sitting.runs(plan)] == [outcome, outcome]
+
+
+def test_clean_pages_of_files_are_not_firm(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(0, None)
+    looks = iter([(10, 20, 0), (15, 520, 7)])
+    monkeypatch.setattr(watch, "_look", lambda: next(looks))
+    monkeypatch.setattr(watch._stop, "wait", lambda _: True)
+    with watch:
+        pass
+    assert (watch.peak, watch.firm) == (505, 12)
 
 
 def test_no_more_than_half_of_the_disk_is_used() -> None:
@@ -188,6 +222,45 @@ def test_the_full_files_settle_what_is_close(tmp_path: Path, data: Dataset) -> N
     assert len(stream.getvalue().splitlines()) == 1
 
 
+def test_a_chunk_that_fails_leaves_the_others(tmp_path: Path, data: Dataset) -> None:
+    case, rival = CASES["mean"], RIVALS["numpy"]
+    outcomes: dict[int, str] = {}
+
+    class Trials:
+        case, rival = CASES["mean"], RIVALS["numpy"]
+
+        def runs(self, plan: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+            for _, chunk in plan:
+                outcome = outcomes[chunk // MIB]
+                wall = 60.0 / chunk if outcome in ("ok", "over") else None
+                yield {"chunk_bytes": chunk, "outcome": outcome, "wall": wall, "message": "why"}
+                if outcome not in ("ok", "over"):
+                    return
+
+        def nothing(self, outcome: str, message: str) -> dict[str, Any]:
+            return {"outcome": outcome, "message": message}
+
+    def tried(*named: str) -> tuple[Tuner, list[dict[str, Any]]]:
+        outcomes.update(zip((4, 16, 64, 128), named, strict=True))
+        tuner, stream = _tuner(tmp_path, data, {})
+        tuner.small.nbytes = 512 * MIB
+        trials: Any = Trials()
+        tuner._try(trials)
+        return tuner, [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    tuner, (record,) = tried("killed", "ok", "wrong", "over")
+    assert tuner.chunks[case.name, rival.name] == 16 * MIB
+    assert [size is None for size in record["tried"].values()] == [True, False, True, True]
+
+    tuner, _ = tried("killed", "over", "over", "failed")
+    assert tuner.chunks[case.name, rival.name] == 64 * MIB
+
+    tuner, (record,) = tried("killed", "timeout", "wrong", "failed")
+    assert not tuner.chunks
+    assert (record["outcome"], record["size"]) == ("failed", tuner.settings.size)
+    assert record["message"] == "on files of 512 MiB: why"
+
+
 def test_chunks_are_settled_where_there_is_time(tmp_path: Path) -> None:
     settings = Settings(size=1 << 30, cases=("mean",), rivals=("numpy",), sweeps=(), minutes=10)
     suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
@@ -222,3 +295,59 @@ def test_tables_show_who_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert shown.count("killed") == 2
     assert "left out: rounds: no time" in shown
+    assert "nothing enforced" not in shown
+
+
+def test_tables_show_no_figure_that_does_not_count(capsys: pytest.CaptureFixture[str]) -> None:
+    run: dict[str, Any] = dict.fromkeys(RUN_FIELDS)
+    run |= {"kind": "run", "sweep": "main", "case": "map", "size": 10**9, "message": ""}
+    run |= {"round": 1, "state": "cold", "planned_read": 0, "planned_written": 0}
+    fast = {**run, "rival": "fast", "outcome": "over", "wall": 0.25, "message": "held 9 GiB"}
+    slow = {**run, "rival": "slow", "outcome": "ok", "wall": 0.5, "message": "killed, done again"}
+    wrong = {**run, "rival": "bad", "outcome": "wrong", "wall": 0.125, "message": "[/] differ"}
+    runs = [fast, slow, wrong]
+    show([*runs, *({**run, "sweep": "memory", "memory": MIB} for run in runs)])
+    shown = capsys.readouterr().out
+    assert shown.index("slow") < shown.index("fast") < shown.index("bad")
+    assert "0.25*" in shown
+    assert "* held more memory" in shown
+    assert "4.00*" in shown
+    assert "8.00" not in shown
+    assert "map, slow, cold: ok: killed, done again" in shown
+    assert shown.count("[/] differ") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--rounds 0", "--workers 0", "--minutes 0", "--minutes nan", "--size 0"]
+)
+def test_nothing_cannot_be_asked_for(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert arguments.split()[0] in capsys.readouterr().err
+
+
+def test_data_in_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.__main__.machine", lambda _: {"filesystem": "tmpfs"})
+    with pytest.raises(SystemExit) as ended:
+        main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert "--data" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Suite) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Suite, "run", interrupt)
+    monkeypatch.setattr("benchmarks.__main__.machine", lambda _: {"filesystem": "ext4"})
+    monkeypatch.setattr("benchmarks.__main__._write_page", lambda _: None)
+    # Handlers of signals would outlive the test.
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    out = tmp_path / "out"
+    assert main(["--size", "8MiB", "--data", str(tmp_path / "data"), "--out", str(out)]) == 130
+    last = json.loads((out / "results.jsonl").read_text().splitlines()[-1])
+    assert (last["kind"], last["interrupted"]) == ("end", True)

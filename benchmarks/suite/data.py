@@ -171,13 +171,10 @@ class Dataset:
 
     def wrong(self, case: SuiteCase, value: Any, before: Array | None, out: str) -> str:
         """Say what is wrong with a result; nothing when all is right."""
-        if case.writes:
-            try:
-                found = self.samples(out)
-            except (OSError, ValueError) as error:
-                return str(error)
-        else:
-            found = np.asarray(value, dtype="f8")
+        try:
+            found: Array = np.asarray(self.samples(out) if case.writes else value, dtype="f8")
+        except (EOFError, OSError, TypeError, ValueError) as error:
+            return str(error) or type(error).__name__
         expected = self._expected(case, before)
         if found.shape != expected.shape:
             return f"shape {found.shape}, not {expected.shape}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .cases import CASES, RIVALS, SuiteCase, SuiteRival
 from .data import PLANE_BYTES
 
-__all__ = ["SWEEPS", "Settings", "files_of", "fitting"]
+__all__ = ["SWEEPS", "Settings", "files_of", "fitting", "most_chunk"]
 
 GIB = 1 << 30
 SWEEPS = ("memory", "size", "workers")
@@ -29,6 +29,13 @@ class Settings:
     minutes: float = 55.0
     quick: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("size", "memory", "rounds", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} is at least 1, not {getattr(self, name)}")
+        if not 0 < self.minutes < float("inf"):
+            raise ValueError(f"--minutes is above 0, and has an end; not {self.minutes:g}")
+
     @property
     def chosen(self) -> list[SuiteCase]:
         return [case for name, case in CASES.items() if name in self.cases]
@@ -42,6 +49,11 @@ def files_of(case: SuiteCase, rivals: Iterable[SuiteRival]) -> set[str]:
     """Files that must be there for a case."""
     zarr = any(rival.reads_zarr(case) and case.name in rival.cases for rival in rivals)
     return set(case.inputs) | ({"zarr"} if zarr else set())
+
+
+def most_chunk(memory: int) -> int:
+    """Bytes of the largest chunk that is used: several are in memory at once."""
+    return memory // 4
 
 
 def fitting(settings: Settings, free: int) -> int:

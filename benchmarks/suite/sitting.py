@@ -87,7 +87,7 @@ class Sitting:
             for state, chunk in plan:
                 found = self._one(client, state, chunk, loaded)
                 yield {**self._common(state, chunk, limited), **found}
-                if found["outcome"] != "ok":
+                if found["outcome"] not in ("ok", "over"):
                     return
         except Failure as error:
             outcome = "failed"
@@ -149,6 +149,7 @@ class Sitting:
         fresh = group is not None and (reset_peak(group) or state == "cold")
         busy = self.table.disk.busy()
         moved, clock = self.table.disk.moved(), self._clock(client)
+        kills = group.oom_kills() if group else 0
         with Watch(client.pid, group) as watch:
             answer = self._ask(client, data, chunk)
             # Work that a rival leaves to be done after it has returned is its work still.
@@ -164,11 +165,11 @@ class Sitting:
         out = {"work": "work", "": ""}.get(self.case.writes, self._out())
         wrong = data.wrong(self.case, answer["value"], before, out)
         found |= {"outcome": "wrong" if wrong else "ok", "message": wrong[:300]}
-        if not wrong and group is None and watch.peak > self.memory:
-            # Nothing stopped it: with a limit it would have been killed, or slower.
-            text = f"held {format_bytes(watch.peak)}"
+        if not wrong and group is None and watch.firm > self.memory:
+            # Nothing stopped it.  Clean pages do not count: under a limit the kernel drops those.
+            text = f"held {format_bytes(watch.firm)} beside clean pages of files"
             found |= {"outcome": "over", "message": text}
-        if group is not None and group.oom_kills():
+        if not wrong and group is not None and group.oom_kills() > kills:
             found["message"] = "a process of it was killed and its work done again"
         return found
 

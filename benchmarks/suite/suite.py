@@ -100,10 +100,11 @@ class Suite:
     def _afford(self, cases: list[SuiteCase]) -> Share:
         """What of a case leaves time for those after it."""
         left = self.clock.left(self.main_part)
-        # More rounds than one make a figure surer; a chunk that is not the best makes it wrong.
+        # More rounds than one make a figure surer, and warm runs of files that are larger than the
+        # memory are cold ones; a chunk that is not the best makes a figure wrong.
         least = Share(1, ("cold",), False)
         options = [Share(rounds) for rounds in range(self.settings.rounds, 0, -1)]
-        for share in [*options, Share(1, settles=False), least]:
+        for share in [*options, Share(1, ("cold",)), least]:
             if self.clock.factor * sum(self._cost(case, share) for case in cases) < left:
                 return share
         # Even the least is too much for all: as many cases as there is time for, in their order.
@@ -183,9 +184,9 @@ class Suite:
         found: dict[str, Any] = {}
         for found in sitting.runs(plan):
             self.journal.write("run", sweep=sweep, round=number, **found)
-            wall = f"{found['wall']:.2f} s" if found["wall"] is not None else found["message"]
-            words = (sitting.case.name, sitting.rival.name, found["state"], found["outcome"])
-            self.journal.tell(f"{sweep} {number}: {' '.join(words)} {wall}")
+            words = [sitting.case.name, sitting.rival.name, found["state"], found["outcome"]]
+            words += [f"{found['wall']:.2f} s"] if found["wall"] is not None else []
+            self.journal.tell(f"{sweep} {number}: {' '.join([*words, found['message']])}")
             if found["wall"] is not None:
                 named = sitting.case.name, sitting.rival.name
                 self.clock.learn(*named, sitting.data.nbytes, found["wall"])

@@ -11,6 +11,7 @@ from oocarray.units import format_bytes, format_count
 
 from .cases import CASES, RIVALS, SuiteCase, SuiteRival
 from .data import Dataset
+from .settings import most_chunk
 from .suite import Suite
 
 __all__ = ["sweep"]
@@ -68,7 +69,7 @@ def _go(suite: Suite, name: str, steps: Iterator[Step], until: float) -> None:
             continue
         usual = 16 * MIB if step.rival.choices(step.case) else None
         chunk = suite.tuner.chunks.get((step.case.name, step.rival.name), usual)
-        chunk = min(chunk, max(step.memory // 16, MIB)) if chunk else None
+        chunk = min(chunk, most_chunk(step.memory)) if chunk else None
         suite.record(sitting, name, 1, [(state, chunk) for state in step.states])
     shutil.rmtree(suite.folder / "main", ignore_errors=True)
 

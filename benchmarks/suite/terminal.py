@@ -33,6 +33,11 @@ def show(records: list[Record], console: Console | None = None) -> None:
         found = [run for run in runs if run["sweep"] == sweep]
         if found:
             console.print(_sweep(found, sweep))
+    if any(run["outcome"] == "over" for run in runs):
+        console.print("* held more memory than it was to, which nothing enforced")
+    for line in dict.fromkeys(_remark(run) for run in runs if run["message"]):
+        if line:
+            console.print(line, highlight=False, markup=False)
     for record in records:
         if record["kind"] == "left_out":
             console.print(f"left out: {record['what']}: {record['why']}", highlight=False)
@@ -47,10 +52,27 @@ def _case(runs: list[Record], case: str) -> Table:
         table.add_column(heading, justify="right")
     names = list(dict.fromkeys(run["rival"] for run in runs))
     rows = {name: [run for run in runs if run["rival"] == name] for name in names}
-    names.sort(key=lambda name: _median(_of(rows[name], "cold"), "wall") or float("inf"))
+    names.sort(key=lambda name: _rank(_of(rows[name], "cold")))
     for name in names:
         table.add_row(name, *_row(rows[name]))
     return table
+
+
+def _remark(run: Record) -> str:
+    """Why there is no figure, or what is odd about it; nothing where a table tells."""
+    if run["outcome"] in ("missing", "over"):
+        return ""
+    where = f"{run['case']}, {run['rival']}, {run['state']}"
+    return f"{where}: {run['outcome']}: {run['message']}"
+
+
+def _rank(runs: list[Record]) -> tuple[bool, str, float]:
+    """By time; then who held more memory than it was to, then who has no time."""
+    return not runs, _mark(runs), _median(runs, "wall") or 0.0
+
+
+def _mark(runs: list[Record]) -> str:
+    return "*" if any(run["outcome"] == "over" for run in runs) else ""
 
 
 def _of(runs: list[Record], state: str) -> list[Record]:
@@ -68,7 +90,7 @@ def _row(runs: list[Record]) -> list[str]:
     return [
         _spread(cold),
         _spread(warm) if warm else (bad["outcome"] if bad else ""),
-        f"{last['size'] / wall / 1e9:.2f}",
+        f"{last['size'] / wall / 1e9:.2f}{_mark(cold)}",
         f"{_median(cold, 'cpu') or 0:.2f}",
         _size(_most(cold, "peak")),
         _size(_most(cold, "peak_cache")),
@@ -104,7 +126,9 @@ def _cell(found: list[Record]) -> str:
     if not found:
         return ""
     run = found[-1]
-    return f"{run['size'] / run['wall'] / 1e9:.2f}" if run["wall"] else str(run["outcome"])
+    if run["outcome"] not in ("ok", "over"):
+        return str(run["outcome"])
+    return f"{run['size'] / run['wall'] / 1e9:.2f}{_mark([run])}"
 
 
 def _median(runs: list[Record], name: str) -> float | None:
@@ -118,7 +142,7 @@ def _most(runs: list[Record], name: str) -> float | None:
 
 def _spread(runs: list[Record]) -> str:
     walls = [run["wall"] for run in runs]
-    text = f"{statistics.median(walls):.3g}"
+    text = f"{statistics.median(walls):.3g}{_mark(runs)}"
     return text if len(walls) == 1 else f"{text} \\[{min(walls):.3g}, {max(walls):.3g}]"
 
 

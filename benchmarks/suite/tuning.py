@@ -6,15 +6,17 @@ files that do not may be another size: the two best are compared once more on th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from oocarray.units import format_bytes
 
 from .cases import SuiteCase, SuiteRival
 from .clock import Clock
 from .data import Dataset
 from .journal import Journal
-from .settings import Settings, files_of
+from .settings import Settings, files_of, most_chunk
 from .sitting import Sitting
 
 __all__ = ["Tuner"]
@@ -67,29 +69,45 @@ class Tuner:
 
     def _try(self, sitting: Sitting) -> None:
         case, rival, nbytes = sitting.case, sitting.rival, self.small.nbytes
-        # No more than a quarter of the memory, and at least two blocks.
-        most = min(self.settings.memory // 4, max(nbytes // 2, 1))
+        # At least two blocks.
+        most = min(most_chunk(self.settings.memory), max(nbytes // 2, 1))
         choices = rival.choices(case)
-        candidates = [size for size in choices if size <= most] or list(choices[:1])
-        chunks: list[int | None] = [*candidates] or [None]
-        plan = [("cold", chunk) for chunk in chunks]
-        tried: dict[int, float] = {}
-        found: dict[str, Any] = {}
-        for found in sitting.runs(plan):
-            if found["outcome"] in ("ok", "over"):
-                tried[found["chunk_bytes"] or 0] = found["wall"]
-        if found["outcome"] in ("wrong", "failed") and not tried:
-            # Who is wrong is not timed.
-            self.journal.write("run", sweep="main", round=0, **{**found, "wall": None})
-            self.journal.tell(f"{case.name}: {rival.name} drops out: {found['message']}")
+        candidates = tuple(size for size in choices if size <= most) or choices[:1]
+        runs = {run["chunk_bytes"] or 0: run for run in self._trials(sitting, candidates)}
+        # What went over its memory is chosen only where everything did.
+        for outcome in ("ok", "over"):
+            tried = {size: run["wall"] for size, run in runs.items() if run["outcome"] == outcome}
+            if tried:
+                break
+        else:
+            last = [*runs.values()][-1]
+            message = f"on files of {format_bytes(nbytes)}: {last['message']}"
+            self._tell_absent(sitting, last["outcome"], message)
+            self.journal.tell(f"{case.name}: {rival.name} drops out: {message}")
             return
-        if not tried or not candidates:
-            self.chunks[case.name, rival.name] = candidates[0] if candidates else None
-        if tried:
-            self._choose(case, rival, self.small, tried)
+        if not candidates:
+            self.chunks[case.name, rival.name] = None
+        self._choose(case, rival, self.small, tried, runs.keys() - tried)
+
+    def _trials(self, sitting: Sitting, candidates: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+        """A run with each; a new process after one that did not end well."""
+        left: list[int | None] = [*candidates] or [None]
+        while left:
+            for run in sitting.runs([("cold", chunk) for chunk in left]):
+                left.pop(0)
+                yield run
+                if run["outcome"] != "ok" and run["chunk_bytes"]:
+                    words = (sitting.case.name, sitting.rival.name, run["outcome"], run["message"])
+                    chunk = format_bytes(run["chunk_bytes"])
+                    self.journal.tell(f"tuning: {' '.join(words)} with chunks of {chunk}")
 
     def _choose(
-        self, case: SuiteCase, rival: SuiteRival, data: Dataset, tried: dict[int, float]
+        self,
+        case: SuiteCase,
+        rival: SuiteRival,
+        data: Dataset,
+        tried: dict[int, float],
+        bad: Iterable[int] = (),
     ) -> None:
         ranked = sorted(tried, key=tried.__getitem__)
         named, wall = (case.name, rival.name), tried[ranked[0]]
@@ -99,13 +117,14 @@ class Tuner:
         self.chunks[named] = ranked[0]
         two = tuple(chunk for chunk in ranked[:2] if tried[chunk] <= _CLOSE * wall)
         self.close[named] = two if len(two) == 2 else ()
+        walls = {**dict.fromkeys(bad), **{size: round(tried[size], 4) for size in tried}}
         self.journal.write(
             "tuning",
             case=case.name,
             rival=rival.name,
             size=data.nbytes,
             chunk_bytes=ranked[0],
-            tried={str(chunk): round(tried[chunk], 4) for chunk in sorted(tried)},
+            tried={str(size): walls[size] for size in sorted(walls)},
         )
 
     def _tell_absent(self, sitting: Sitting, outcome: str, message: str) -> None:
