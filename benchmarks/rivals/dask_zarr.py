@@ -43,8 +43,9 @@ class DaskZarr(Rival):
 
     def zscore(self) -> None:
         x = da.from_zarr(self.job.zarr)
-        z = (x - x.mean(axis=0)) / x.std(axis=0)
-        z.to_zarr(self.job.out, compressors=None)
+        # Statistics first: in one graph dask would keep every block until they are known.
+        mean, std = dask.compute(x.mean(axis=0), x.std(axis=0))
+        ((x - mean) / std).to_zarr(self.job.out, compressors=None)
         make_durable(self.job.out)
 
     def formula(self) -> float:

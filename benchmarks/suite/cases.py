@@ -89,24 +89,17 @@ RIVALS = {
         SuiteRival("numpy-naive", "numpy_naive", "numpy", _NPY, (), parallel=False),
         SuiteRival("numpy", "numpy_blocks", "numpy", _NPY, parallel=False),
         SuiteRival("zarr", "zarr_bands", "zarr", _STORES, _WHOLE, zarr=True),
-        SuiteRival("dask", "dask_threads", "dask", _LAZY),
+        SuiteRival("dask", "dask_threads", "dask", _ALL),
         SuiteRival("backend-dask", "oocarray_dask", "dask", _LAZY, ()),
-        SuiteRival("distributed", "dask_distributed", "distributed", _LAZY),
+        SuiteRival("distributed", "dask_distributed", "distributed", _ALL),
         SuiteRival("tensorstore", "tensorstore_bands", "tensorstore", _STORES, _WHOLE, zarr=True),
         SuiteRival(
             "numexpr",
             "numexpr_blocks",
             "numexpr",
-            ("mean", "map", "two", "transcendental", "zscore", "update"),
+            ("mean", "map", "columns", "two", "transcendental", "zscore", "update"),
         ),
         SuiteRival("blosc2", "blosc2_lazy", "blosc2", ("mean", "columns", "transcendental"), ()),
-        SuiteRival(
-            "cubed",
-            "cubed_zarr",
-            "cubed",
-            ("mean", "map", "transcendental", "zarr"),
-            (),
-            zarr=True,
-        ),
+        SuiteRival("cubed", "cubed_zarr", "cubed", _STORES, (), zarr=True),
     )
 }

@@ -96,7 +96,7 @@ class Sitting:
             elif isinstance(error, Killed) or (group and group.oom_kills()):
                 outcome = "killed"
             said = [line for line in str(error).strip().splitlines() if line.strip()] or ["?"]
-            message = said[0] if outcome == "killed" else said[-1]
+            message = said[0].removeprefix("killed: ") if outcome == "killed" else said[-1]
             failed = {"outcome": outcome, "message": message[:300]}
             yield {**self._common(state, chunk, limited), **failed}
         finally:

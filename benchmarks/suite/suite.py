@@ -21,8 +21,8 @@ MAIN_PART = 0.72
 """Of the time, for tuning and the main rounds, where sweeps follow."""
 _TUNING_PART = 0.35
 _SMALL_MOST = 512 * MIB
-_SLOW = 0.1e9
-"""Bytes a second below which a run is given up."""
+_SLOW, _AT_LEAST = 0.15e9, 30.0
+"""Bytes a second below which a run is given up, and seconds before that."""
 
 
 class Share(NamedTuple):
@@ -58,7 +58,7 @@ class Suite:
     ) -> Sitting:
         """A sitting of one rival with one case."""
         nbytes = case.planned_read(data.nbytes) + case.planned_written(data.nbytes)
-        timeout = 60 + nbytes / _SLOW
+        timeout = _AT_LEAST + nbytes / _SLOW
         count = workers or self.settings.workers
         return Sitting(self.table, case, rival, data, memory, count, timeout)
 
@@ -154,6 +154,7 @@ class Suite:
 
     def _settle(self, case: SuiteCase, rivals: list[SuiteRival], share: Share) -> None:
         """Have chunks decided on that the small array left open."""
+        late = []
         for rival in rivals:
             if not self.tuner.close.get((case.name, rival.name)):
                 continue
@@ -161,8 +162,10 @@ class Suite:
                 self.journal.tell(f"tuning: {case.name}: {rival.name} on the full files")
                 self.tuner.settle(case, rival, self.data)
             else:
-                what = f"{case.name}: {rival.name}: chunks tried on the full files"
-                self.journal.leave_out(what, "no time")
+                late.append(rival.name)
+        if late:
+            what = f"{case.name}: chunks of {', '.join(late)} tried on the full files"
+            self.journal.leave_out(what, "no time")
         self._tell_notes()
 
     def _sit(

@@ -39,9 +39,9 @@ def _map(path: str, block_info: Any = None) -> np.ndarray[Any, Any]:
 class _Target:
     """A file of whole rows that each task opens for itself, in whichever process it runs."""
 
-    def __init__(self, path: str, like: Any) -> None:
-        self.path, self.shape, self.dtype = path, like.shape, like.dtype
-        out: Any = np.lib.format.open_memmap(path, mode="w+", dtype=like.dtype, shape=like.shape)
+    def __init__(self, path: str) -> None:
+        out: Any = np.load(path, mmap_mode="r")
+        self.path, self.shape, self.dtype = path, out.shape, out.dtype
         self._offset, self._row = out.offset, out[0].nbytes
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -93,6 +93,10 @@ class DaskThreads(SuiteBase):
         (2 * x + 1).to_zarr(files["outzarr"], compressors=None)
         make_durable(files["outzarr"])
 
+    def update(self, files: Files, chunk: int) -> None:
+        # A task reads a block, and writes it back where it was: no other task looks at it.
+        _fill(_open(files["work"], chunk) * 1.01, files["work"])
+
     def close(self) -> None:
         self._pool.shutdown()
 
@@ -106,7 +110,12 @@ def _open(path: str, chunk: int, read: Any = _read) -> Any:
 
 
 def _store(made: Any, path: str) -> None:
-    da.store(made, _Target(path, made), lock=False)
+    np.lib.format.open_memmap(path, mode="w+", dtype=made.dtype, shape=made.shape)
+    _fill(made, path)
+
+
+def _fill(made: Any, path: str) -> None:
+    da.store(made, _Target(path), lock=False)
     sync_file(path)
 
 
