@@ -17,7 +17,7 @@ from .tuning import Tuner
 __all__ = ["MAIN_PART", "Suite"]
 
 MIB = 1 << 20
-MAIN_PART = 0.72
+MAIN_PART = 0.78
 """Of the time, for tuning and the main rounds, where sweeps follow."""
 _TUNING_PART = 0.35
 _SMALL_MOST = 512 * MIB
