@@ -51,9 +51,9 @@ def files_of(case: SuiteCase, rivals: Iterable[SuiteRival]) -> set[str]:
     return set(case.inputs) | ({"zarr"} if zarr else set())
 
 
-def most_chunk(memory: int) -> int:
-    """Bytes of the largest chunk that is used: several are in memory at once."""
-    return memory // 4
+def most_chunk(memory: int, workers: int) -> int:
+    """Bytes of the largest chunk that is used: each worker has several in memory at once."""
+    return memory // (4 * workers)
 
 
 def fitting(settings: Settings, free: int) -> int:

@@ -69,7 +69,7 @@ def _go(suite: Suite, name: str, steps: Iterator[Step], until: float) -> None:
             continue
         usual = 16 * MIB if step.rival.choices(step.case) else None
         chunk = suite.tuner.chunks.get((step.case.name, step.rival.name), usual)
-        chunk = min(chunk, most_chunk(step.memory)) if chunk else None
+        chunk = min(chunk, most_chunk(step.memory, step.workers)) if chunk else None
         suite.record(sitting, name, 1, [(state, chunk) for state in step.states])
     shutil.rmtree(suite.folder / "main", ignore_errors=True)
 

@@ -70,7 +70,7 @@ class Tuner:
     def _try(self, sitting: Sitting) -> None:
         case, rival, nbytes = sitting.case, sitting.rival, self.small.nbytes
         # At least two blocks.
-        most = min(most_chunk(self.settings.memory), max(nbytes // 2, 1))
+        most = min(most_chunk(self.settings.memory, self.settings.workers), max(nbytes // 2, 1))
         choices = rival.choices(case)
         candidates = tuple(size for size in choices if size <= most) or choices[:1]
         runs = {run["chunk_bytes"] or 0: run for run in self._trials(sitting, candidates)}
