@@ -15,7 +15,7 @@ from ..storage.layout import Strided
 from .codes import NotFused
 from .watching import Watch, watched
 
-__all__ = ["descriptors", "evaluation", "refuse_ours", "tell_not_fused"]
+__all__ = ["descriptors", "evaluation", "part_names", "refuse_ours", "tell_not_fused"]
 
 
 class evaluation:
@@ -58,6 +58,16 @@ def descriptors(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], int]:
         if isinstance(draft, Draft):
             now = os.fstat(draft.fd)
             found[now.st_dev, now.st_ino] = draft.fd
+    return found
+
+
+def part_names(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], str]:
+    """Names for the same files: other processes can open only what has one, so each gets one."""
+    found = {}
+    for draft in drafts:
+        if isinstance(draft, Draft):
+            now = os.fstat(draft.fd)
+            found[now.st_dev, now.st_ino] = draft.give_part_name()
     return found
 
 

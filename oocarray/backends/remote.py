@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +16,10 @@ from ..plan import Options, Plan
 from ..runtime.limits import Limits
 from ..runtime.remote.cluster import Cluster, check_client, describe, look_at
 from ..runtime.remote.run import IN_PLACE, run_remote
-from ..storage.draft import Draft, Unpublished
+from ..storage.draft import Unpublished
 from ..units import format_bytes, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
-from .ending import evaluation, tell_not_fused
+from .ending import descriptors, evaluation, part_names, tell_not_fused
 from .mapped import limits_of
 from .measured import Measuring
 from .planning import compiled, plan_of
@@ -100,14 +99,9 @@ def limits_on(cluster: Cluster, roots: Sequence[Root], options: Options) -> Limi
 
 
 def _named(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], tuple[int, str]]:
-    """New files by identity: workers can open only what has a name, so each gets one."""
-    found = {}
-    for draft in drafts:
-        if isinstance(draft, Draft):
-            path = draft.give_part_name()
-            now = os.fstat(draft.fd)
-            found[now.st_dev, now.st_ino] = draft.fd, path
-    return found
+    """New files by identity: our descriptor, and the name by which workers open it."""
+    paths = part_names(drafts)
+    return {key: (fd, paths[key]) for key, fd in descriptors(drafts).items()}
 
 
 def _tell_end(plan: Plan, cluster: Cluster, seconds: float) -> None:

@@ -13,11 +13,11 @@ from ...plan import InMemory, Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...runtime.limits import default_workers
 from ...runtime.shared import lasting
-from ...storage.draft import Draft, Unpublished
+from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
-from ..ending import descriptors, evaluation, refuse_ours
+from ..ending import descriptors, evaluation, part_names, refuse_ours
 from .beforehand import reduce_beforehand
 from .given import computed, computing, counted, refuse, typed
 from .overlaps import check_roots
@@ -107,12 +107,7 @@ def _paths(drafts: Sequence[Unpublished], client: bool) -> dict[tuple[int, int],
     """Where new files without a name are to be had; on other machines only what has a name is."""
     if not client:
         return {key: _of_descriptor(fd) for key, fd in descriptors(drafts).items()}
-    found = {}
-    for draft in drafts:
-        if isinstance(draft, Draft):
-            now = os.fstat(draft.fd)
-            found[now.st_dev, now.st_ino] = draft.give_part_name()
-    return found
+    return part_names(drafts)
 
 
 def _of_descriptor(fd: int) -> str:

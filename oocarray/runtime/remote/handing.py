@@ -115,18 +115,13 @@ class Handing:
         future = self._out.pop(first)
         try:
             done = future.result()
-        except Exception as error:
+        except BaseException as error:
+            # Cancelled: asyncio's exception of that name is not an Exception.
             if type(error).__name__ == "KilledWorker" and first not in self._suspected:
                 # The scheduler blames all that a worker held: it is tried with nothing beside it.
                 self._suspected.add(first)
                 self._suspects.append(first)
                 return None
-            lost = self._lost(error, first)
-            if lost is None:
-                raise
-            raise lost from error
-        except BaseException as error:
-            # Cancelled: asyncio's exception of that name is not an Exception.
             lost = self._lost(error, first)
             if lost is None:
                 raise
