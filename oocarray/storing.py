@@ -233,8 +233,8 @@ def _begin_store(
     place: Strided | Tiled | InMemory
     if isinstance(target, (str, os.PathLike)):
         # zarr-python writes a shard anew for each part of it: what writes through it has none.
-        sharded = options.backend == "mapped"
-        new = new_target(array, target, order.format, order.overwrite, order.how, sharded)
+        ours = options.backend == "mapped"
+        new = new_target(array, target, order.format, order.overwrite, order.how, ours)
         node, place = new.node, new.place
         drafts.append(new.draft)
         if any(new.draft.path == other.path for other in drafts[:-1]):

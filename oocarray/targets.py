@@ -66,7 +66,7 @@ def new_target(
     format: str | None,
     overwrite: bool,
     how: Mapping[str, Any],
-    sharded: bool = True,
+    ours: bool = True,
 ) -> Target:
     """Make the file that an array is to be stored into, complete but for its elements.
 
@@ -80,8 +80,10 @@ def new_target(
     overwrite : bool
     how : mapping
         Of `ZARR_WORDS`, what was said.
-    sharded : bool
-        Whether a Zarr array has shards where nobody said which.
+    ours : bool
+        Whether it is this library that writes.  zarr-python writes a shard anew for each part, and
+        a file for each chunk: for it a Zarr array has no shards where nobody said which, and none
+        of its files yet.
 
     Raises
     ------
@@ -92,7 +94,8 @@ def new_target(
     """
     kind = format_of(path, format)
     if kind == "zarr":
-        return _new_zarr(array, path, overwrite, how if sharded else {"shards": False, **how})
+        layout = {"shards": "auto" if ours else False, **how}
+        return _new_zarr(array, path, overwrite, layout, ours)
     if how:
         raise TypeError(f"{', '.join(f'{word}=' for word in how)} is for Zarr arrays (x.zarr)")
     make = draft_npy if kind == "npy" else draft_raw
@@ -100,7 +103,9 @@ def new_target(
     return Target(draft, array.node, place, lambda: Array(StoredNode(refreshed(place)), "r"))
 
 
-def _new_zarr(array: Array, path: PathLike, overwrite: bool, how: Mapping[str, Any]) -> Target:
+def _new_zarr(
+    array: Array, path: PathLike, overwrite: bool, how: Mapping[str, Any], reserved: bool
+) -> Target:
     node, facts = array.node, array._facts
     said = dict(how)
     chunks = said.pop("chunks", None)
@@ -116,6 +121,7 @@ def _new_zarr(array: Array, path: PathLike, overwrite: bool, how: Mapping[str, A
         dims=dims,
         attributes=attributes,
         overwrite=overwrite,
+        reserved=reserved,
         **said,
     )
     try:

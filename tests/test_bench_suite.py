@@ -21,7 +21,7 @@ from benchmarks.suite.device import Disk
 from benchmarks.suite.journal import Journal
 from benchmarks.suite.settings import Settings, fitting
 from benchmarks.suite.sitting import Sitting, Table
-from benchmarks.suite.suite import Share, Suite
+from benchmarks.suite.suite import MAIN_PART, Share, Suite
 from benchmarks.suite.terminal import show
 from benchmarks.suite.tuning import Tuner
 from benchmarks.watch import Watch
@@ -274,6 +274,23 @@ def test_chunks_are_settled_where_there_is_time(tmp_path: Path) -> None:
     assert suite._afford([case]) == Share(3)
     suite.clock.total = 20.0
     assert not suite._afford([case]).settles
+
+
+def test_each_case_once_comes_before_sweeps(tmp_path: Path) -> None:
+    settings = Settings(size=1 << 30, cases=("mean",), rivals=("numpy",), minutes=10)
+    suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
+    case, least = CASES["mean"], Share(1, ("cold",), False)
+    suite.tuner.chunks["mean", "numpy"] = 4 * MIB
+    cost = suite.clock.factor * suite._cost(case, least)
+    suite.clock.total = cost / 0.85
+    assert suite._afford([case]) == least
+    part = suite.main_part
+    assert MAIN_PART < 0.85 < part < 1
+    suite.clock.total = 10 * cost
+    assert suite._afford([case]) == Share(3)
+    assert suite.main_part == MAIN_PART
+    suite.clock.total = cost / 10
+    assert suite._afford([case]).rounds == 0
 
 
 def test_time_that_is_left() -> None:

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import zarr
 import oocarray as oo
 from oocarray.backends.dasked.evaluate import evaluate
 from oocarray.backends.dasked.given import counted
-from oocarray.backends.dasked.translate import to_dask
+from oocarray.backends.dasked.translate import block_bytes, to_dask
 from oocarray.backends.dasked.writing import FileWriter
 from oocarray.errors import BlockMismatchError, InputChangedError
 from oocarray.lazy.expr import MemoryNode
@@ -169,7 +170,25 @@ def test_nothing_of_a_file_is_read_to_translate_it(tmp_path: Path) -> None:
     assert made.shape == (1024,)
     assert peak < 50 << 20
     assert seconds < 5
-    assert to_dask(x.node, SERIAL).chunks[0][0] * (8 << 10) == 16 << 20
+    assert to_dask(x.node, SERIAL).chunks[0][0] * (8 << 10) == 32 << 20
+
+
+def test_blocks_are_as_large_as_is_fast_and_as_memory_holds(tmp_path: Path) -> None:
+    options = replace(SERIAL, memory=1 << 30, workers=2)
+    x = oo.open(npy(tmp_path, A))
+
+    def nbytes(array: Any, **other: Any) -> int:
+        return block_bytes([array.node], replace(options, **other)) >> 20
+
+    long = np.exp(-np.abs(x)) * x + x
+    assert (nbytes(2 * x + 1), nbytes(long), nbytes(long.mean())) == (32, 16, 16)
+    # A worker's share holds four, down to what is worth a task.
+    assert nbytes(x, memory=128 << 20) == nbytes(x, workers=16) == 16
+    assert nbytes(x, memory=1 << 20) == 4
+    z = x.store(tmp_path / "x.zarr")
+    assert nbytes(z + 1) == 16
+    with dask.config.set({"array.chunk-size": "100 MiB"}):
+        assert nbytes(z + 1) == nbytes(x, memory=1 << 20) == 100
 
 
 def test_names_follow_the_file_not_the_node(tmp_path: Path) -> None:

@@ -306,6 +306,18 @@ def test_publish_and_discard(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.zarr"]
 
 
+@pytest.mark.parametrize("shards", [False, (4, 6)])
+def test_nothing_is_made_that_another_library_makes_itself(tmp_path: Path, shards: Any) -> None:
+    with ZarrDraft.create(
+        tmp_path / "x.zarr", (4, 6), "f4", chunks=(2, 6), shards=shards, reserved=False
+    ) as draft:
+        assert os.listdir(draft.folder) == ["zarr.json"]
+        zarr.open_array(draft.folder, mode="r+")[:2] = 3
+        draft.publish("machine")
+    found = zarr.open_array(tmp_path / "x.zarr", mode="r")
+    assert np.array_equal(found[:], [[3] * 6] * 2 + [[0] * 6] * 2)
+
+
 def test_overwriting(tmp_path: Path) -> None:
     path = tmp_path / "x.zarr"
     create_zarr(path, (4, 6), "f4", fill_value=1)

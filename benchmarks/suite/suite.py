@@ -19,6 +19,8 @@ __all__ = ["MAIN_PART", "Suite"]
 MIB = 1 << 20
 MAIN_PART = 0.78
 """Of the time, for tuning and the main rounds, where sweeps follow."""
+_LONGEST_PART = 0.9
+"""The same, where cases would be left out otherwise: all of them once come before sweeps."""
 _TUNING_PART = 0.35
 _SMALL_MOST = 512 * MIB
 _SLOW, _AT_LEAST = 0.15e9, 30.0
@@ -47,6 +49,8 @@ class Suite:
         self.tuner = Tuner(settings, journal, self.clock, small, self.seat)
         self._told = 0
         self._over: set[tuple[str, str]] = set()
+        self._usual_part = MAIN_PART if settings.sweeps else 0.97
+        self.main_part = self._usual_part
 
     def seat(
         self,
@@ -63,10 +67,6 @@ class Suite:
         return Sitting(self.table, case, rival, data, memory, count, timeout)
 
     # ---- the main rounds ---------------------------------------------------------------------
-
-    @property
-    def main_part(self) -> float:
-        return MAIN_PART if self.settings.sweeps else 0.97
 
     def run(self) -> None:
         """Tune, then run all cases in rounds."""
@@ -99,6 +99,7 @@ class Suite:
 
     def _afford(self, cases: list[SuiteCase]) -> Share:
         """What of a case leaves time for those after it."""
+        self.main_part = self._usual_part
         left = self.clock.left(self.main_part)
         # More rounds than one make a figure surer, and warm runs of files that are larger than the
         # memory are cold ones; a chunk that is not the best makes a figure wrong.
@@ -107,7 +108,9 @@ class Suite:
         for share in [*options, Share(1, ("cold",)), least]:
             if self.clock.factor * sum(self._cost(case, share) for case in cases) < left:
                 return share
-        # Even the least is too much for all: as many cases as there is time for, in their order.
+        self.main_part = max(self._usual_part, _LONGEST_PART)
+        left = self.clock.left(self.main_part)
+        # Even the least may be too much for all: as many cases as there is time for, in order.
         return least if left > self._cost(cases[0], least) / 2 else least._replace(rounds=0)
 
     def _cost(self, case: SuiteCase, share: Share) -> float:

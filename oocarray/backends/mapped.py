@@ -16,7 +16,7 @@ from ..observe import default_observers
 from ..plan import Options, Plan
 from ..runtime.interrupts import ends_by_sigterm
 from ..runtime.leaving import drop_of
-from ..runtime.limits import default_workers, memory_of, room
+from ..runtime.limits import memory_of, room, workers_of
 from ..runtime.pipeline import forecast
 from ..runtime.pools import Lease
 from ..runtime.remote.cluster import check_client
@@ -54,7 +54,7 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
             f"scheduler={options.scheduler!r} is none of {', '.join(map(repr, _SCHEDULERS))}"
         )
     memory = memory_of(options)
-    workers = default_workers() if options.workers is None else options.workers
+    workers = workers_of(options)
     if not isinstance(options.scheduler, str):
         workers = max(sum(options.scheduler.nthreads().values()), 1)
     if workers < 1:

@@ -11,7 +11,7 @@ from ..pages.groups import machine_memory, memory_groups, processor_quota
 from ..pages.tuning import DEFAULT, Tuning
 from ..plan import OnError, Options
 
-__all__ = ["Limits", "default_memory", "default_workers", "memory_of", "room"]
+__all__ = ["Limits", "default_memory", "default_workers", "memory_of", "room", "workers_of"]
 
 _WORKER_BYTES = 80 << 20
 """Interpreter, NumPy and numba of one worker, beside its share of the budget."""
@@ -64,3 +64,8 @@ def default_workers() -> int:
         processors = os.cpu_count() or 1
     fitting = room() // (2 * _WORKER_BYTES)
     return max(min(processors, processor_quota(), fitting), 1)
+
+
+def workers_of(options: Options) -> int:
+    """How many workers a run with these options has."""
+    return default_workers() if options.workers is None else options.workers

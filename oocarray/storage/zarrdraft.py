@@ -15,6 +15,7 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,7 @@ from oocarray.storage.zarrwrites import fill_with, make_room
 __all__ = ["ZarrDraft", "create_zarr"]
 
 _NAME_KEPT = 50  # characters of the target's name: 255 bytes must also hold the random part
+_SYNCS = 8
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -84,6 +86,7 @@ class ZarrDraft:
         dims: Sequence[str | None] | None = None,
         attributes: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        reserved: bool = True,
     ) -> ZarrDraft:
         """Make the folder and, unless chunks are compressed, all of its files.
 
@@ -95,6 +98,9 @@ class ZarrDraft:
             As for `plan_zarr`.
         overwrite : bool
             Whether a Zarr array that is there is replaced, at `publish`.
+        reserved : bool
+            Whether files of chunks are made; room for them is looked for in any case.  Where
+            another library writes, which makes its own and renames them, ours would be in its way.
 
         Raises
         ------
@@ -114,7 +120,7 @@ class ZarrDraft:
         try:
             draft._check_target()
             draft._make_folder()
-            _write_array(draft.folder, plan, draft.path)
+            _write_array(draft.folder, plan, draft.path, reserved)
             draft.array = read_zarr(draft.folder)[0]
         except BaseException:
             draft.discard()
@@ -272,11 +278,11 @@ def create_zarr(
         return replace(draft.array, file=draft.publish(durability), folder=draft.path)
 
 
-def _write_array(folder: str, plan: ZarrPlan, path: str) -> None:
+def _write_array(folder: str, plan: ZarrPlan, path: str, reserved: bool) -> None:
     """Write all files into an empty folder; `path` is for the messages."""
     _check_room(folder, plan, path)
     made: set[str] = set()
-    for coords in np.ndindex(*plan.grid) if plan.files else ():
+    for coords in np.ndindex(*plan.grid) if plan.files and reserved else ():
         key = "/".join(["c", *map(str, coords)])
         parent = os.path.dirname(key)
         if parent and parent not in made:
@@ -336,10 +342,11 @@ def _write(fd: int, data: bytes | memoryview, at: int) -> None:
 
 
 def _sync_tree(folder: str) -> None:
-    for parent, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            _sync(os.path.join(parent, name))
-        _sync(parent)
+    # Side by side: the disk has more to choose from, and the file system joins what it commits.
+    with ThreadPoolExecutor(_SYNCS) as pool:
+        for parent, _, names in os.walk(folder, topdown=False):
+            list(pool.map(_sync, [os.path.join(parent, name) for name in names]))
+            _sync(parent)
 
 
 def _sync(path: str) -> None:

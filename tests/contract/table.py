@@ -59,8 +59,9 @@ in double precision, 1e-5 in single.
 What a comparison does not say: dask makes a task of each block and function before it begins, which
 costs most where blocks are small, and could be given a cluster; the loop of `"zarr"` uses one
 processor, and reads again what neighbouring blocks share. Both are written as their libraries' own
-manuals would. dask's blocks are of 16 MiB, with which it was faster than with its own 128, unless
-dask's `array.chunk-size` is set.
+manuals would. dask's blocks are of 32 MiB, with which it was faster than with its own 128; of 16 where
+many operations follow each other or Zarr chunks are read; of less where a worker's share of the
+memory does not hold four; and as dask's `array.chunk-size` says, where that is set.
 
 A store that would change what the same run still reads is an `OverlapError` by each, before anything
 is written; by dask also where only its order of tasks would decide.

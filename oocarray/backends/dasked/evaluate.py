@@ -11,7 +11,7 @@ import numpy as np
 from ...lazy.graph import Root
 from ...plan import InMemory, Options
 from ...runtime.interrupts import ends_by_sigterm
-from ...runtime.limits import default_workers
+from ...runtime.limits import workers_of
 from ...runtime.shared import lasting
 from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
@@ -21,7 +21,7 @@ from ..ending import descriptors, evaluation, part_names, refuse_ours
 from .beforehand import reduce_beforehand
 from .given import computed, computing, counted, refuse, typed
 from .overlaps import check_roots
-from .translate import Translation, to_dask
+from .translate import Translation, block_bytes, to_dask
 from .writing import FileWriter
 
 __all__ = ["evaluate", "to_dask"]
@@ -64,7 +64,7 @@ def _computed(
     import dask.array as da
 
     changing = check_roots(roots, options)
-    translate = Translation(options)
+    translate = Translation(options, block_bytes([root.node for root in roots], options))
     wanted: list[Any] = []
     sources: list[Any] = []
     targets: list[Any] = []
@@ -165,7 +165,7 @@ def _settle(roots: Sequence[Root], options: Options) -> None:
 
 def _how(options: Options) -> dict[str, Any]:
     """dask's own way to run: threads, for NumPy lets go of the interpreter's lock."""
-    workers = default_workers() if options.workers is None else options.workers
+    workers = workers_of(options)
     if _is_client(options.scheduler):
         return {"scheduler": options.scheduler}
     if options.scheduler not in _SCHEDULERS:

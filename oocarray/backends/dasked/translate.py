@@ -6,7 +6,7 @@ Only where dask itself must know an extent (after a selection) something is comp
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,23 @@ from ...lazy.counted import CountedNode
 from ...lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode
 from ...lazy.node import StoredNode, postorder
 from ...lazy.pointed import PointedNode
+from ...operations.elementwise import Elementwise
 from ...operations.indexing import point_index
 from ...plan import Options
-from ...runtime.limits import memory_of
+from ...runtime.limits import memory_of, workers_of
+from ...storage.tiled import Tiled
 from .given import Given, Translator, computed, counted, free_chunks, refuse
 
-__all__ = ["Translation", "to_dask"]
+__all__ = ["Translation", "block_bytes", "to_dask"]
 
 _DASKS_OWN = 128 << 20
-_FAST = 16 << 20
-"""Results of this size are had from memory that was freed before; those of dask's own default are
-mapped anew, page by page, for each block (glibc maps what has more than 32 MiB), and one array has
-few of them to share out among threads. Measured: means and stores up to twice as fast."""
+_LARGE, _SMALL = 32 << 20, 16 << 20
+_LEAST = 4 << 20
+_FEW = 3
+"""What is smaller than 32 MiB is had from memory that was freed before; from there on glibc maps it
+anew, page by page.  Larger blocks are read and written faster, though (measured: 1.2 to 1.5 times),
+which counts for more unless each block has many temporaries (0.93).  Of those of dask's own default
+one array has few to share out among threads, and little memory holds none."""
 
 
 def to_dask(node: Node, options: Options, chunk_bytes: int | None = None) -> Any:
@@ -39,23 +44,36 @@ def to_dask(node: Node, options: Options, chunk_bytes: int | None = None) -> Any
     options : Options
         For what must be computed to learn them.
     chunk_bytes : int, optional
-        Bytes of a block where nobody set blocks. Default: 16 MiB, or dask's ``array.chunk-size``
-        where that was set to something.
+        Bytes of a block where nobody set blocks. Default: as of `block_bytes`.
 
     Raises
     ------
     NotImplementedError
         dask has nothing for it.
     """
-    return Translation(options, chunk_bytes)(node)
+    return Translation(options, chunk_bytes or block_bytes([node], options))(node)
 
 
-def _chunk_bytes() -> int:
+def block_bytes(nodes: Sequence[Node], options: Options) -> int:
+    """Bytes of a block where nobody set blocks: dask's ``array.chunk-size`` where that was set.
+
+    Else 32 MiB, or 16 MiB where many operations follow each other or Zarr chunks are read (each a
+    file of its own, so that nothing is gained by reading several together); less where a worker's
+    share of the memory does not hold four.
+    """
     import dask
     from dask.utils import parse_bytes
 
     said: int = parse_bytes(dask.config.get("array.chunk-size"))
-    return _FAST if said == _DASKS_OWN else said
+    if said != _DASKS_OWN:
+        return said
+    every = {id(one): one for node in nodes for one in postorder(node)}.values()
+    operations = sum(
+        isinstance(one, OpNode) and isinstance(one.operation, Elementwise) for one in every
+    )
+    tiled = any(isinstance(one, StoredNode) and isinstance(one.source, Tiled) for one in every)
+    most = memory_of(options) // (4 * workers_of(options))
+    return max(min(_SMALL if tiled or operations > _FEW else _LARGE, most), _LEAST)
 
 
 class Translation:
@@ -64,16 +82,14 @@ class Translation:
     Parameters
     ----------
     options : Options
-    chunk_bytes : int, optional
+    chunk_bytes : int
         As of `to_dask`.
     """
 
-    def __init__(self, options: Options, chunk_bytes: int | None = None) -> None:
+    def __init__(self, options: Options, chunk_bytes: int) -> None:
         import dask.array as da
 
         self._da, self._options = da, options
-        if chunk_bytes is None:
-            chunk_bytes = _chunk_bytes()
         self.chunk_bytes = chunk_bytes
         self._memory_bytes = memory_of(options)
         # With the node itself, so that no other gets its id meanwhile.
