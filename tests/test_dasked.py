@@ -174,7 +174,7 @@ def test_nothing_of_a_file_is_read_to_translate_it(tmp_path: Path) -> None:
 
 
 def test_blocks_are_as_large_as_is_fast_and_as_memory_holds(tmp_path: Path) -> None:
-    options = replace(SERIAL, memory=1 << 30, workers=2)
+    options = replace(THREADS, memory=1 << 30, workers=2)
     x = oo.open(npy(tmp_path, A))
 
     def nbytes(array: Any, **other: Any) -> int:
@@ -182,9 +182,11 @@ def test_blocks_are_as_large_as_is_fast_and_as_memory_holds(tmp_path: Path) -> N
 
     long = np.exp(-np.abs(x)) * x + x
     assert (nbytes(2 * x + 1), nbytes(long), nbytes(long.mean())) == (32, 16, 16)
-    # A worker's share holds four, down to what is worth a task.
+    assert block_bytes([(x + k).node for k in range(5)], options) >> 20 == 32
+    # A thread's share holds four, down to what is worth a task.
     assert nbytes(x, memory=128 << 20) == nbytes(x, workers=16) == 16
     assert nbytes(x, memory=1 << 20) == 4
+    assert nbytes(x, scheduler="serial", workers=16, memory=128 << 20) == 32
     z = x.store(tmp_path / "x.zarr")
     assert nbytes(z + 1) == 16
     with dask.config.set({"array.chunk-size": "100 MiB"}):

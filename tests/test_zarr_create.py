@@ -306,6 +306,26 @@ def test_publish_and_discard(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.zarr"]
 
 
+@pytest.mark.parametrize("threads", [True, False])
+def test_all_files_and_folders_are_synced(
+    threads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    if not threads:
+
+        def refused(*_: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(zarrdraft.ThreadPoolExecutor, "submit", refused)
+    draft = ZarrDraft.create(tmp_path / "x.zarr", (4, 6), "f4", chunks=(2, 3), shards=False)
+    folder = draft.folder
+    draft.publish("machine")
+    keys = ["", "zarr.json", "c", "c/0", "c/1", *(f"c/{i}/{j}" for i in (0, 1) for j in (0, 1))]
+    names = [os.path.join(folder, key).rstrip("/") for key in keys]
+    assert sorted(synced) == sorted([*names, str(tmp_path)])
+
+
 @pytest.mark.parametrize("shards", [False, (4, 6)])
 def test_nothing_is_made_that_another_library_makes_itself(tmp_path: Path, shards: Any) -> None:
     with ZarrDraft.create(

@@ -108,7 +108,9 @@ class Suite:
         for share in [*options, Share(1, ("cold",)), least]:
             if self.clock.factor * sum(self._cost(case, share) for case in cases) < left:
                 return share
-        self.main_part = max(self._usual_part, _LONGEST_PART)
+        if self.settings.sweeps:
+            self.journal.tell("sweeps get less time: each case comes once before them")
+            self.main_part = _LONGEST_PART
         left = self.clock.left(self.main_part)
         # Even the least may be too much for all: as many cases as there is time for, in order.
         return least if left > self._cost(cases[0], least) / 2 else least._replace(rounds=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..lazy.graph import Root
 from ..lazy.written import note_write
@@ -15,7 +15,14 @@ from ..storage.layout import Strided
 from .codes import NotFused
 from .watching import Watch, watched
 
-__all__ = ["descriptors", "evaluation", "part_names", "refuse_ours", "tell_not_fused"]
+__all__ = [
+    "descriptors",
+    "evaluation",
+    "part_names",
+    "refuse_ours",
+    "sync_changed",
+    "tell_not_fused",
+]
 
 
 class evaluation:
@@ -69,6 +76,15 @@ def part_names(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], str]:
             now = os.fstat(draft.fd)
             found[now.st_dev, now.st_ino] = draft.give_part_name()
     return found
+
+
+def sync_changed(folders: Collection[str], drafts: Sequence[Unpublished]) -> None:
+    """Have Zarr arrays that zarr-python has written on the disk, unless all of them are new.
+
+    Drafts see to their folders themselves; which files of another one it wrote it does not tell.
+    """
+    if len(folders) > sum(not isinstance(draft, Draft) for draft in drafts):
+        os.sync()
 
 
 def refuse_ours(roots: Sequence[Root], options: Options) -> None:

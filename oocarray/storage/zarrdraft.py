@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from oocarray.storage.zarrwrites import fill_with, make_room
 __all__ = ["ZarrDraft", "create_zarr"]
 
 _NAME_KEPT = 50  # characters of the target's name: 255 bytes must also hold the random part
-_SYNCS = 8
+_SYNCS, _SYNCED = 8, 1024  # at once, and looked up at once
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -88,7 +89,7 @@ class ZarrDraft:
         overwrite: bool = False,
         reserved: bool = True,
     ) -> ZarrDraft:
-        """Make the folder and, unless chunks are compressed, all of its files.
+        """Make the folder and, where they are `reserved` and not compressed, all of its files.
 
         Parameters
         ----------
@@ -343,10 +344,19 @@ def _write(fd: int, data: bytes | memoryview, at: int) -> None:
 
 def _sync_tree(folder: str) -> None:
     # Side by side: the disk has more to choose from, and the file system joins what it commits.
+    # Before the folder has its name the order is nobody's concern.
+    paths = (
+        path
+        for parent, _, names in os.walk(folder)
+        for path in (parent, *(os.path.join(parent, name) for name in names))
+    )
     with ThreadPoolExecutor(_SYNCS) as pool:
-        for parent, _, names in os.walk(folder, topdown=False):
-            list(pool.map(_sync, [os.path.join(parent, name) for name in names]))
-            _sync(parent)
+        while some := list(islice(paths, _SYNCED)):
+            try:
+                list(pool.map(_sync, some))
+            except RuntimeError:  # no thread can be started, or none any more
+                for path in some:
+                    _sync(path)
 
 
 def _sync(path: str) -> None:

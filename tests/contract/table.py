@@ -18,13 +18,16 @@ Three ways to compute the same expression, so that results and times can be comp
 | | `"mapped"` (default) | `"dask"` | `"zarr"` |
 |---|---|---|---|
 | what it is | this package | the expression, built again of the functions of `dask.array` that one would write by hand | a loop over the blocks of the result, with zarr-python and NumPy |
-| reads and writes files | mapped, where they lie | mapped `.npy` files, and zarr-python | mapped `.npy` files, and zarr-python |
-| runs on | processes, threads, or in this thread | dask's threads; with `scheduler="serial"` its synchronous scheduler | this thread |
-| keeps to `memory=` | yes | no: dask decides | no: blocks that are needed at once are in memory |
-| changes a file in place | yes | no | no |
+| reads and writes files | mapped, where they lie | `.npy` mapped, or read where a file exceeds half of `memory=`, and written by `pwrite`; Zarr by zarr-python | `.npy` by `numpy.memmap`, Zarr by zarr-python |
+| other formats | mapped or decoded | read by this package | read by this package |
+| runs on | processes, threads, this thread, or a [cluster](schedulers.md) | dask's threads; with `scheduler="serial"` its synchronous scheduler; a cluster | this thread, whatever `scheduler=` and `workers=` say |
+| keeps to `memory=` | yes | no: it decides how large blocks are, and dask how many are held at once | no: blocks that are needed at once are in memory |
+| changes a file in place | yes | stores other values into it; nothing that is made of what it overwrites | the same |
 
 The first is what the package is for. The others are there to be held against it: by tests, which
-have every operation below give NumPy's answer by each, and by benchmarks. None calls another.
+have every operation below give NumPy's answer by each, and by benchmarks. None evaluates by another,
+but not all code differs: `"zarr"` goes by our plan and the arithmetic of our operations, and `"dask"`
+by that of a few which dask lacks.
 
 ## How to choose one
 
@@ -39,6 +42,10 @@ with oo.options(backend="dask"):  # all that is computed here
 `OOCARRAY_BACKEND=dask` chooses one for a whole program. What a backend does not do it refuses, with
 a `NotImplementedError` that names the function and the reason; none falls back on another.
 
+`durability=` means the same to all, and a new file appears complete or not at all. `on_error="skip"`
+and `"fill"` are ours alone, and refused by the others; `lock=`, `drop=`, `progress=`, `fuse=`, `math=`
+and `tuning=` say nothing to them.
+
 ## What a comparison means
 
 ```python
@@ -46,9 +53,10 @@ found = oo.compare(lambda x: x.mean(axis=0), "x.zarr")
 print(found)  # a row per backend: seconds, memory, bytes, agreement
 ```
 
-On the command line it is `oocarray compare`. Each run is a process of its own, so that time, memory
-and bytes read are one backend's alone, and what it read before is dropped from the page cache (or,
-with `cold=False`, brought in).
+On the command line it is [`oocarray compare`](command-line.md). Each run is a process of its own, so
+that time, memory and bytes are one backend's alone. Before it the inputs are dropped from the page
+cache, or brought into it with `cold=False`. Results are held against those of the first backend that
+has any. A backend that cannot do it, raises or is killed is a row that says so.
 
 Dtypes and shapes are the same by all three, and so are integers, booleans, and whatever is only
 moved, to the bit. Floats may differ where rounding does: our fused loops have elementary functions
@@ -57,19 +65,26 @@ what follows from them (means, products of matrices). The tests allow a relative
 in double precision, 1e-5 in single.
 
 What a comparison does not say: dask makes a task of each block and function before it begins, which
-costs most where blocks are small, and could be given a cluster; the loop of `"zarr"` uses one
-processor, and reads again what neighbouring blocks share. Both are written as their libraries' own
-manuals would. dask's blocks are of 32 MiB, with which it was faster than with its own 128; of 16 where
-many operations follow each other or Zarr chunks are read; of less where a worker's share of the
-memory does not hold four; and as dask's `array.chunk-size` says, where that is set.
+costs most where blocks are small, and could be given a cluster (`scheduler=client`); the loop of
+`"zarr"` uses one processor, and reads again what neighbouring blocks share. Both are written as their
+libraries' own manuals would.
 
-A store that would change what the same run still reads is an `OverlapError` by each, before anything
-is written; by dask also where only its order of tasks would decide.
+Where nobody set blocks, those of dask have 32 MiB, with which it was faster than with its own 128;
+16 MiB where a result has more than three elementwise operations, or where an array in pieces is read
+(Zarr, chunks of HDF5, many files as one); less, down to 4 MiB, where four of them exceed a thread's
+share of `memory=`; twice as much where a slice of a plain file has gaps. Where dask's
+`array.chunk-size` is set to anything but its default of 128 MiB, that is used instead.
+
+If a store would change what the same run has yet to read, each backend raises `OverlapError` before
+it writes anything; dask's also where only the order in which dask runs its tasks would save the data.
 
 ## Arrays of dask
 
 `x.to_dask()` is the same expression as a `dask.array.Array`, its blocks read where dask runs them;
-`oo.from_array(d)` takes such an array, whose blocks dask computes when they are needed.
+`oo.from_array(d)` takes such an array, whose blocks dask computes when they are needed. Workers of a
+cluster must see the files under the same paths. `from_array` refuses blocks of unknown size
+(`ValueError`), blocks that are no NumPy arrays (`TypeError`), and what was persisted on a cluster
+(`NotImplementedError`); a task that several blocks need is computed for each of them.
 
 ## What each one does
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def test_durable_stores(
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), arrays()["a"] * 2)
     found = zarr.open_array(tmp_path / "x.zarr", mode="r")[...]
     np.testing.assert_array_equal(found, arrays()["a"] * 2)
+
+
+def test_durable_changes_of_what_is_there(
+    backend: str, inputs: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that another library wrote under names of its own are on the disk as well."""
+    synced: list[str] = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append("all"))
+    z = (inputs["a"] * 2).store(tmp_path / "x.zarr", durability="machine")
+    assert not synced
+    changed = oo.open(tmp_path / "x.zarr", mode="r+")
+    oo.store(inputs["a"] * 3, changed, durability="none")
+    assert not synced
+    oo.store(inputs["a"] * 4, changed, durability="machine")
+    assert synced == ([] if backend == "mapped" else ["all"])
+    np.testing.assert_array_equal(z.compute(), arrays()["a"] * 4)
 
 
 def test_in_the_background(backend: str, inputs: Mapping[str, Any], tmp_path: Path) -> None:

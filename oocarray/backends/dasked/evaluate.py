@@ -17,7 +17,7 @@ from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
-from ..ending import descriptors, evaluation, part_names, refuse_ours
+from ..ending import descriptors, evaluation, part_names, refuse_ours, sync_changed
 from .beforehand import reduce_beforehand
 from .given import computed, computing, counted, refuse, typed
 from .overlaps import check_roots
@@ -53,7 +53,7 @@ def evaluate(
             if watch is not None:
                 watch.check()
             found = _computed(roots, options, drafts)
-        _settle(roots, options)
+        _settle(roots, options, drafts)
     return found
 
 
@@ -153,7 +153,7 @@ def _aligned(chunks: Any, unit: Sequence[int]) -> bool:
     )
 
 
-def _settle(roots: Sequence[Root], options: Options) -> None:
+def _settle(roots: Sequence[Root], options: Options, drafts: Sequence[Unpublished]) -> None:
     """What was written into files that have their names already is on the disk, if so asked."""
     if options.durability == "none":
         return
@@ -161,6 +161,8 @@ def _settle(roots: Sequence[Root], options: Options) -> None:
         if isinstance(root.target, Strided) and os.path.exists(root.target.file.path):
             with open(root.target.file.path, "rb") as stream:
                 os.fsync(stream.fileno())
+    folders = {root.target.table.array.folder for root in roots if isinstance(root.target, Tiled)}
+    sync_changed(folders, drafts)
 
 
 def _how(options: Options) -> dict[str, Any]:

@@ -30,8 +30,8 @@ _LEAST = 4 << 20
 _FEW = 3
 """What is smaller than 32 MiB is had from memory that was freed before; from there on glibc maps it
 anew, page by page.  Larger blocks are read and written faster, though (measured: 1.2 to 1.5 times),
-which counts for more unless each block has many temporaries (0.93).  Of those of dask's own default
-one array has few to share out among threads, and little memory holds none."""
+which counts for more unless each block has many temporaries (0.93).  Blocks of dask's own 128 MiB
+would be too few for all threads where an array is small, and too large where memory is."""
 
 
 def to_dask(node: Node, options: Options, chunk_bytes: int | None = None) -> Any:
@@ -57,9 +57,9 @@ def to_dask(node: Node, options: Options, chunk_bytes: int | None = None) -> Any
 def block_bytes(nodes: Sequence[Node], options: Options) -> int:
     """Bytes of a block where nobody set blocks: dask's ``array.chunk-size`` where that was set.
 
-    Else 32 MiB, or 16 MiB where many operations follow each other or Zarr chunks are read (each a
-    file of its own, so that nothing is gained by reading several together); less where a worker's
-    share of the memory does not hold four.
+    Else 32 MiB, or 16 MiB where a result has many elementwise operations, or an array in pieces is
+    read (of Zarr, where each is a file of its own, nothing is gained by reading several together);
+    less, but at least 4 MiB, where a thread's share of the memory does not hold four.
     """
     import dask
     from dask.utils import parse_bytes
@@ -67,13 +67,20 @@ def block_bytes(nodes: Sequence[Node], options: Options) -> int:
     said: int = parse_bytes(dask.config.get("array.chunk-size"))
     if said != _DASKS_OWN:
         return said
-    every = {id(one): one for node in nodes for one in postorder(node)}.values()
+    wanted = _SMALL if any(map(_better_small, nodes)) else _LARGE
+    if not isinstance(options.scheduler, str):
+        return wanted  # the memory is not this machine's
+    threads = 1 if options.scheduler == "serial" else workers_of(options)
+    return max(min(wanted, memory_of(options) // (4 * threads)), _LEAST)
+
+
+def _better_small(node: Node) -> bool:
+    every = postorder(node)
     operations = sum(
         isinstance(one, OpNode) and isinstance(one.operation, Elementwise) for one in every
     )
     tiled = any(isinstance(one, StoredNode) and isinstance(one.source, Tiled) for one in every)
-    most = memory_of(options) // (4 * workers_of(options))
-    return max(min(_SMALL if tiled or operations > _FEW else _LARGE, most), _LEAST)
+    return tiled or operations > _FEW
 
 
 class Translation:
@@ -136,7 +143,7 @@ class Translation:
         return read_memory(self._da, node.array, self._blocks(node), node)
 
     def _blocks(self, node: Node) -> Any:
-        """The blocks that were set; else runs of rows as large as dask's own."""
+        """The blocks that were set; else runs of rows of about `chunk_bytes`."""
         if not node.free:
             return node.chunks
         assert node.dtypes is not None

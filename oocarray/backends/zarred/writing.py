@@ -17,7 +17,7 @@ from ...storage.files import open_regular
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
 from ...storage.zarrtable import ZarrTable
-from ..ending import descriptors
+from ..ending import descriptors, sync_changed
 from .places import ZarrView, opened_zarr
 
 __all__ = ["Targets"]
@@ -38,7 +38,8 @@ class Targets:
     def __init__(self, drafts: Sequence[Unpublished]) -> None:
         self._fds = descriptors(drafts)
         self._maps: dict[tuple[int, int], np.memmap[Any, Any]] = {}
-        self._zarr = False
+        self._drafts = drafts
+        self._folders: set[str] = set()
 
     def put(self, target: Any) -> Put:
         """A function that stores a block at its region.
@@ -53,7 +54,7 @@ class Targets:
         if isinstance(target, Strided):
             return _into(target.view(self._mapped(target), 0)) if target.size else _nothing
         if isinstance(target, Tiled) and isinstance(target.table, ZarrTable):
-            self._zarr = True
+            self._folders.add(target.table.array.folder)
             return ZarrView(target, opened_zarr(target.table, "r+")).write
         kind = target.table.kind if isinstance(target, Tiled) else type(target).__name__
         raise NotImplementedError(
@@ -78,8 +79,7 @@ class Targets:
         """Have what was stored on the disk."""
         for mapped in self._maps.values():
             mapped.flush()
-        if self._zarr:
-            os.sync()  # zarr-python names none of the files that it has written
+        sync_changed(self._folders, self._drafts)
 
     def close(self) -> None:
         self._maps.clear()
