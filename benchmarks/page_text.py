@@ -186,9 +186,13 @@ def _verdict(ours: Cell, other: Cell) -> float:
 
 def score(results: Results) -> str:
     """In how many cases oocarray is faster or slower than the fastest rival."""
-    found = [_verdict(ours, best[1]) for _, ours, best in _nearest(results) if best]
+    found = [
+        _verdict(ours, best[1])
+        for _, ours, best in _nearest(results)
+        if best and ours.runs[0].state == "cold"
+    ]
     if not found:
-        return "There is no case that both oocarray and a rival have done."
+        return "There is no case that both oocarray and a rival have read from the disk."
     faster, slower = sum(r < 1 for r in found), sum(r > 1 for r in found)
     same = len(found) - faster - slower
     return (

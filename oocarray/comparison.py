@@ -12,6 +12,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,12 +23,15 @@ from .comparisontable import Comparison, Row
 from .config import InForce, merged
 from .core import Array
 from .opening import from_array, open
+from .units import format_bytes
 
 __all__ = ["BACKENDS", "compare"]
 
 BACKENDS = ("mapped", "dask", "zarr")
 
 Told = Callable[[str, int, int], None]
+_MOST_SENT = (1 << 31) - (1 << 20)
+"""Bytes: a message has 2 GiB at most."""
 
 
 def compare(
@@ -178,21 +182,30 @@ def _parcel(func: Callable[..., Any], arrays: list[Array], options: dict[str, An
     chosen = {"progress": False, **chosen, **options}
     chosen.pop("backend", None)
     try:
-        return pack_value((func, arrays, chosen))
+        packed = pack_value((func, arrays, chosen))
     except Exception as error:
         raise TypeError(
             f"{getattr(func, '__name__', func)!r} cannot be sent to another process: {error}"
         ) from error
+    if len(packed) > _MOST_SENT:
+        raise ValueError(
+            f"inputs in memory of {format_bytes(len(packed))}: each run would be sent all of them; "
+            "save them (np.save) and compare with the files"
+        )
+    return packed
 
 
 def _beside(files: list[str]) -> str:
     """A folder that large results can go to."""
     place = os.path.dirname(files[0]) if files else ""
-    while place.endswith(".zarr") or any(
-        os.path.exists(os.path.join(place, name)) for name in ("zarr.json", ".zgroup", ".zarray")
-    ):
+    while place != os.path.dirname(place) and _is_zarr(place):
         place = os.path.dirname(place)  # nothing of ours in a Zarr hierarchy
     return place if place and os.access(place, os.W_OK | os.X_OK) else tempfile.gettempdir()
+
+
+def _is_zarr(folder: str) -> bool:
+    names = ("zarr.json", ".zgroup", ".zarray")
+    return folder.endswith(".zarr") or any(os.path.exists(f"{folder}/{name}") for name in names)
 
 
 class _Trials:
@@ -210,7 +223,8 @@ class _Trials:
         """Take what a run left; `folder` has its large results, and goes unless it is needed."""
         if isinstance(found, Failed):
             self.failed[name] = found
-            shutil.rmtree(folder)
+            # What its workers leave they may still be removing.
+            shutil.rmtree(folder, ignore_errors=True)
             return
         self.runs[name].append(found)
         for result in found.results:
@@ -222,8 +236,11 @@ class _Trials:
             self.differences[name] = Difference()
             return
         more = self._difference(found.results)
-        self.differences[name] = widest(self.differences.get(name, Difference()), more)
-        shutil.rmtree(folder)
+        before = self.differences.get(name, Difference())
+        # The same elements again are no more of them.
+        differing = max(before.differing, more.differing)
+        self.differences[name] = replace(widest(before, more), differing=differing)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _difference(self, results: list[Result]) -> Difference:
         labels = [result.label for result in results]

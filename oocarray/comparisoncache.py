@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .comparisontable import IN_MEMORY
 from .core import Array
-from .lazy.expr import StoredNode
+from .lazy.expr import KeptNode, StoredNode
 from .lazy.node import postorder
 from .pages import calls
 from .pages.mapping import read_pages
@@ -26,7 +26,7 @@ _MOST_FILES = 100_000
 def _stored(arrays: list[Array]) -> Iterator[StoredNode]:
     for array in arrays:
         for node in postorder(array.node):
-            if isinstance(node, StoredNode):
+            if isinstance(node, StoredNode) and not isinstance(node, KeptNode):
                 yield node
 
 
@@ -59,7 +59,8 @@ class Cache:
 
     def prepare(self, backend: str) -> None:
         """Drop their pages, or bring them in, and note how much is cached then."""
-        cached = size = 0
+        cached: int | None = 0
+        size = 0
         for path in self.files:
             if not os.path.isfile(path):
                 continue
@@ -73,15 +74,16 @@ class Cache:
                 (counts,) = count_pages(fd, [(0, end)])
             finally:
                 os.close(fd)
-            if counts.cached is None:
-                return
+            if counts.cached is None or cached is None:
+                cached = None  # the system does not tell; the other files are treated alike
+                continue
             cached += min(counts.cached, end)
             size += end
-        if size:
+        if size and cached is not None:
             self.before[backend].append(cached / size)
 
 
 def let_go(fd: int) -> None:
     """Write what is dirty of a file, and drop its pages."""
-    os.fdatasync(fd)
+    calls.write_back(fd)
     calls.drop_cached(fd, 0, -(-os.fstat(fd).st_size // calls.PAGE) * calls.PAGE)

@@ -117,7 +117,10 @@ def run(parcel: bytes, backend: str, folder: str, prepare: Callable[[], None]) -
             return answer
         raise ProtocolError(f"the process that was measured said {answer!r}")
     except (EOFError, BrokenPipeError):
-        return _ended(process.wait())
+        try:
+            return _ended(process.wait(timeout=30))
+        except subprocess.TimeoutExpired:  # a thread of the function's keeps it
+            return Failed("failed", "its process gave no answer, and did not end")
     finally:
         mine.close()
         # Its workers end with it, and remove what they have not finished.
@@ -280,7 +283,7 @@ class _Usage:
         self.rss = sum(highest.values())
         # What came and went between two samples, the kernel has seen.
         grown = [most - self._before[pid] for pid, most in highest.items() if pid in self._before]
-        self.peak = max(self._held.peak, *grown)
+        self.peak = max([self._held.peak, *grown])
 
     def _watch(self) -> None:
         ended = False

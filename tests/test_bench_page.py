@@ -188,6 +188,18 @@ def test_lead_tells_what_was_run(tmp_path: Path) -> None:
     assert "No run has ended well" in lead(tmp_path, none)
 
 
+def test_what_was_only_done_warm_is_no_reading_from_the_disk(tmp_path: Path) -> None:
+    records = [machine()]
+    for rival, wall in (("oocarray", 1.0), ("dask", 4.0)):
+        outcome = "killed" if rival == "oocarray" else "ok"
+        records += [record("mean", rival, "cold", 0, wall, outcome=outcome)]
+        records += [record("mean", rival, "warm", 0, wall)]
+        records += [record("map", rival, "cold", 0, wall)]
+    found = read(write(tmp_path / "r.jsonl", records))
+    assert page_text.score(found).startswith("Of 1 kind of work, read from the disk, oocarray")
+    assert len(page_text.glance(found)) == 2
+
+
 @pytest.mark.parametrize(("wall", "words"), [(1.2, "no clear"), (1.3, "1.30 times as fast")])
 def test_single_rounds_that_are_close_are_not_told_apart(
     tmp_path: Path, wall: float, words: str

@@ -5,22 +5,25 @@ Nothing is said about which backend is faster: numbers are only held against wha
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import oocarray as oo
-from oocarray import cli
-from oocarray.comparison import _Trials
-from oocarray.comparisoncache import Cache
+from oocarray import cli, comparison, comparisoncache
+from oocarray.comparison import _beside, _Trials
+from oocarray.comparisoncache import Cache, files_of, name_of
 from oocarray.comparisondiff import difference
 from oocarray.comparisonrun import Failed, Measured, Result
 from oocarray.comparisontable import Comparison, Row
@@ -227,6 +230,55 @@ def test_what_stays_cached_is_said(files: list[str]) -> None:
     assert "n/a" in str(Comparison((row,)))
 
 
+def test_all_files_are_treated_alike_where_the_system_does_not_tell(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = []
+    monkeypatch.setattr(comparisoncache, "let_go", dropped.append)
+    monkeypatch.setattr(comparisoncache, "count_pages", lambda *_: [SimpleNamespace(cached=None)])
+    cache = Cache(files, cold=True)
+    cache.prepare("mapped")
+    assert len(dropped) == len(files)
+    assert not cache.before["mapped"]
+
+
+def test_files_that_are_never_written_have_nothing_to_write_back(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    number = errno.EINVAL
+    Cache(files, cold=True).prepare("mapped")
+    number = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        Cache(files, cold=True).prepare("mapped")
+
+
+def test_large_results_go_beside_a_file_but_into_no_zarr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = tmp_path / "g.zarr" / "a"
+    group.mkdir(parents=True)
+    (group / "zarr.json").touch()
+    assert _beside([str(group / "zarr.json")]) == str(tmp_path)
+    monkeypatch.chdir(group)
+    assert _beside([]) == tempfile.gettempdir()
+
+
+def test_what_was_persisted_is_in_memory(files: list[str]) -> None:
+    kept = (oo.open(files[0]) + 1).persist(**ONE)
+    assert name_of(kept) == "array in memory"
+    assert list(files_of([kept, oo.open(files[1])])) == [files[1]]
+
+
+def test_too_much_to_send_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "_MOST_SENT", 1 << 20)
+    with pytest.raises(ValueError, match=r"inputs in memory of 1 MiB.*np\.save"):
+        oo.compare(lambda x: x.sum(), np.zeros(1 << 17), backends="mapped", **ONE)
+
+
 def test_what_is_asked_wrongly_is_refused_at_once(files: list[str], tmp_path: Path) -> None:
     refused: list[dict[str, Any]] = [
         {"backends": ["numpy"]}, {"backends": []}, {"backends": ["dask", "dask"]},
@@ -355,6 +407,8 @@ def test_a_backend_that_does_not_agree_with_itself_is_told(tmp_path: Path) -> No
     row = trials.row("mapped", [])
     assert (row.state, row.agrees) == ("differs", False)
     assert row.note == "2.0 here, 1.0 by mapped; at most 1 apart (1 relative)"
+    trials.take("mapped", Measured(1.0, 1.0, 1, 1, None, None, results), str(folder))
+    assert trials.row("mapped", []).differing == 1  # the same one, in each run
     (tmp_path / "2").mkdir()
     trials.take("dask", Failed("failed", "no room"), str(tmp_path / "2"))
     row = trials.row("dask", [])

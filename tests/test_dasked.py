@@ -22,6 +22,7 @@ import zarr
 import oocarray as oo
 from oocarray.backends.dasked.evaluate import evaluate
 from oocarray.backends.dasked.given import counted
+from oocarray.backends.dasked.reading import MemoryReader
 from oocarray.backends.dasked.translate import block_bytes, to_dask
 from oocarray.backends.dasked.writing import FileWriter
 from oocarray.errors import BlockMismatchError, InputChangedError
@@ -191,6 +192,37 @@ def test_blocks_are_as_large_as_is_fast_and_as_memory_holds(tmp_path: Path) -> N
     assert nbytes(z + 1) == 16
     with dask.config.set({"array.chunk-size": "100 MiB"}):
         assert nbytes(z + 1) == nbytes(x, memory=1 << 20) == 100
+
+
+def test_of_equal_elements_the_first_in_order_is_found() -> None:
+    ties = np.array([[5, 5, 5, 0], [0, 5, 5, 5]])
+    x = oo.from_array(ties, chunks=(2, 2))
+    assert computed(x.argmin()) == ties.argmin() == 3
+    assert computed(oo.from_array(ties > 2, chunks=(1, 2)).argmax()) == 0
+    nans = np.where(ties == 0, np.nan, 1.0)
+    assert computed(oo.from_array(nans, chunks=(2, 2)).argmax()) == nans.argmax()
+    np.testing.assert_array_equal(computed(x.argmin(axis=1)), ties.argmin(axis=1))
+
+
+@pytest.mark.parametrize("backend", ["dask", "zarr"])
+def test_a_zarr_array_that_was_replaced_is_not_taken_for_it(tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, data=A, chunks=(8, 30))
+    x = oo.open(path, mode="r+")
+    path.rename(tmp_path / "old.zarr")
+    zarr.create_array(path, data=A + 1, chunks=(8, 30))
+    with pytest.raises(InputChangedError):
+        x.sum().compute(backend=backend)
+    with oo.options(backend=backend), pytest.raises(InputChangedError):
+        oo.store(oo.from_array(A), x)
+    np.testing.assert_array_equal(zarr.open_array(path, mode="r")[:], A + 1)
+
+
+def test_memory_travels_without_what_it_was_made_of() -> None:
+    reader = MemoryReader(A, [A] * 100_000)
+    sent = cloudpickle.dumps(reader)
+    assert len(sent) < 2 * A.nbytes
+    np.testing.assert_array_equal(cloudpickle.loads(sent)[3:5], A[3:5])
 
 
 def test_names_follow_the_file_not_the_node(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 import oocarray as oo
 from oocarray.backends.settling import Settling
@@ -307,6 +308,24 @@ def test_counts_do_not_travel(tmp_path: Path) -> None:
     few = oo.open(tmp_path / "x.npy")[oo.open(tmp_path / "x.npy") > 5]
     assert len(few) == 4
     assert np.isnan(pickle.loads(pickle.dumps(few)).shape[0])
+
+
+@pytest.mark.parametrize("backend", ["mapped", "dask", "zarr"])
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_is_selected_from_pieces_is_counted_anew(
+    backend: str, ours: bool, tmp_path: Path
+) -> None:
+    """Chunks may be written, by anybody, and the file that describes them stays as it is."""
+    path, how = tmp_path / "x.zarr", {"chunks": (500,), "compressors": None}
+    theirs = zarr.create_array(path, shape=(3000,), dtype="f8", **how)
+    x = oo.open(path, mode="r+")
+    few = x[x > 0]
+    assert few.compute(backend=backend).shape == (0,)
+    if ours:
+        x[700:703] = 1.0
+    else:
+        theirs[700:703] = 1.0
+    assert few.compute(backend=backend).tolist() == [1.0] * 3
 
 
 def test_uncounted_selections_are_counted_where_they_must_be(tmp_path: Path) -> None:

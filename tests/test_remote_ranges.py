@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,3 +97,75 @@ def test_what_cannot_be_written_is_no_other_blocks_fault(at_once: int) -> None:
         work._steps(stage, engine, Task(0, 5, 20), how(at_once), when)
     assert when == ["after"]
     assert engine.most <= at_once
+
+
+def test_nothing_is_written_once_the_run_is_over() -> None:
+    """Its targets are unlocked then: somebody else may write there by now."""
+    stage: Any = SimpleNamespace(ended=False)
+    retired = []
+
+    class Slow(Engine):
+        def compute(self, prepared: Any) -> None:
+            super().compute(prepared)
+            stage.ended = prepared.task.first == 8
+
+        def retire(self, prepared: Any) -> int:
+            retired.append(prepared.task.first)
+            return super().retire(prepared)
+
+    engine: Any = Slow()
+    with pytest.raises(OSError, match="the run has ended"):
+        work._steps(stage, engine, Task(0, 5, 20), how(3), ["before"])
+    assert retired == [5]
+
+
+class Unpacked:
+    """A stage of which nothing but its life matters."""
+
+    def __init__(self, blob: bytes, seats: int) -> None:
+        self.running = self.claims = 0
+        self.ended = self.was_let_go = False
+
+    def end(self) -> None:
+        self.ended = self.was_let_go = True
+
+
+def test_a_stage_that_a_task_has_found_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_Stage", Unpacked)
+    monkeypatch.setattr(work, "_stages", type(work._stages)())
+    first: Any = work._stage_of(b"", "run", 0, 1)  # its task has not begun
+    others: list[Any] = []
+    for number in range(2 * work._MOST_STAGES):
+        others.append(work._stage_of(b"", f"other {number}", 0, 1))
+        others[-1].claims = 0
+    assert not first.was_let_go
+    assert sum(other.was_let_go for other in others) >= work._MOST_STAGES
+    first.claims = 0
+    work._stage_of(b"", "one more", 0, 1)
+    assert first.was_let_go
+
+
+def test_a_late_task_of_a_run_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacking: dict[Any, Any] = {}
+    monkeypatch.setattr(work, "_unpacking", unpacking)
+    work.release("a run that is over")
+    with pytest.raises(OSError, match="the run has ended"):
+        work._stage_of(b"", "a run that is over", 3, 1)
+    assert not unpacking
+
+
+def test_what_was_opened_is_closed_when_the_rest_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = oo.create(tmp_path / "x.npy", (8, 8), "f8")
+
+    def unpack(blob: bytes, mapped: Any) -> Any:
+        mapped(None, x.node.source)
+        raise FileNotFoundError("the next one")
+
+    monkeypatch.setattr(work, "unpack_stage", unpack)
+    monkeypatch.setattr(work, "open_carried", lambda *_: os.open(tmp_path / "x.npy", os.O_RDONLY))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError, match="the next one"):
+        work._Stage(b"", 1)
+    assert len(os.listdir("/proc/self/fd")) == before

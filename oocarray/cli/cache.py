@@ -145,7 +145,7 @@ def evict(arguments: argparse.Namespace, path: str) -> dict[str, Any]:
     try:
         ranges = ranges_of(arguments, path, os.fstat(fd).st_size)
         before = total(count_pages(fd, ranges))
-        os.fdatasync(fd)
+        calls.write_back(fd)
         for start, stop in ranges:
             calls.drop_cached(fd, start, -(-(stop - start) // calls.PAGE) * calls.PAGE)
         after = total(count_pages(fd, ranges))

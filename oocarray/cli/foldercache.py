@@ -41,7 +41,7 @@ def evict_folder(path: str, folder: str) -> dict[str, Any]:
     before = counted(found)
 
     def drop(fd: int, size: int) -> None:
-        os.fdatasync(fd)
+        calls.write_back(fd)
         calls.drop_cached(fd, 0, -(-size // calls.PAGE) * calls.PAGE)
 
     after = counted(found, drop)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grid import Chunks
+from ..storage.layout import Strided
 from .expr import OpNode
 from .node import Learnt, MemoryNode, Node, StoredNode, postorder
 from .written import writes
@@ -135,9 +136,10 @@ def _state(node: Node) -> Any:
     """What would differ if what a node is made of had been written; None if that cannot be told."""
     found = []
     for below in postorder(node):
-        if isinstance(below, StoredNode):
+        if isinstance(below, StoredNode) and isinstance(below.source, Strided):
             file = below.source.file
             found.append((file, writes(file), _changed(file.path)))
-        elif isinstance(below, MemoryNode):
+        elif isinstance(below, (StoredNode, MemoryNode)):
+            # Of an array in pieces the file that is known, a zarr.json say, stays as it is.
             return None
     return tuple(found)

@@ -43,6 +43,7 @@ __all__ = [
     "unmap",
     "wait_written",
     "will_need",
+    "write_back",
 ]
 
 PAGE = mmap.PAGESIZE
@@ -200,6 +201,22 @@ def wait_written(fd: int, offset: int, length: int) -> bool:
             return False
         _raise("sync_file_range")
     return True
+
+
+def write_back(fd: int) -> None:
+    """Have what is dirty of a file on the disk; a file system that is never written has nothing.
+
+    Raises
+    ------
+    OSError
+        The disk refused.
+    """
+    try:
+        os.fdatasync(fd)
+    except OSError as error:
+        # As squashfs and iso9660 answer.
+        if error.errno not in (errno.EINVAL, errno.EROFS):
+            raise
 
 
 def drop_cached(fd: int, offset: int, length: int) -> bool:

@@ -20,6 +20,7 @@ from ...storage.lines import equal
 from ...storage.pieces import Found
 from ...storage.tiled import Tiled
 from ...storage.zarrtable import ZarrTable
+from ..zarred.places import opened_zarr
 from .given import free_chunks
 
 __all__ = [
@@ -115,6 +116,10 @@ class MemoryReader(_Reader):
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return type(self).__name__, id(self.source), uuid.uuid4().hex
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Elsewhere the memory is the copy's own, and what it was made of is nobody's concern.
+        return MemoryReader, (self.source,)
+
 
 def read_stored(
     da: Any,
@@ -163,11 +168,7 @@ def read_memory(da: Any, array: NDArray[Any], chunks: Chunks, keeper: Any = None
 
 def zarr_of(source: Tiled, mode: Any = "r") -> Any:
     """zarr-python's array of a view of a Zarr array; None of others."""
-    if not isinstance(source.table, ZarrTable):
-        return None
-    import zarr
-
-    return zarr.open_array(source.table.array.folder, mode=mode)
+    return opened_zarr(source.table, mode) if isinstance(source.table, ZarrTable) else None
 
 
 def _from(da: Any, reader: Any, chunks: Chunks, token: Any = None) -> Any:

@@ -37,7 +37,11 @@ def _plain(given: Given, name: str, said: Any) -> Any:
     """A function that dask has under the same name."""
     kwargs = {word: said[word] for word in ("axis", "keepdims") if word in said}
     kwargs = {word: value for word, value in kwargs.items() if value is not None}
-    return getattr(given.da, name)(given.x, **kwargs)
+    x = given.x
+    if name.endswith(("argmin", "argmax")) and "axis" not in kwargs:
+        # Of equal elements dask takes that of the first block: here the first in C order, too.
+        x = x.rechunk(dict.fromkeys(range(1, x.ndim), -1))
+    return getattr(given.da, name)(x, **kwargs)
 
 
 def _typed_sum(given: Given, name: str, said: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import numpy as np
 
 from ...grid import Region
 from ...operations.base import extents
+from ...storage.files import open_regular
 from ...storage.tiled import Tiled
 from ...storage.zarrtable import ZarrTable
 
@@ -23,11 +25,18 @@ def opened_zarr(table: ZarrTable, mode: Literal["r", "r+"]) -> Any:
     ------
     ImportError
         zarr-python is not installed.
+    InputChangedError
+        The array is not the one that was opened.
     """
     try:
         import zarr
     except ImportError as error:
-        raise ImportError("backend='zarr' needs zarr-python: pip install zarr") from error
+        raise ImportError("this needs zarr-python: pip install zarr") from error
+    fd = open_regular(table.file.path)
+    try:
+        table.file.check_open(fd)
+    finally:
+        os.close(fd)
     return zarr.open_array(table.array.folder, mode=mode)
 
 

@@ -78,8 +78,6 @@ class Sources:
 
     def _zarr(self, table: ZarrTable) -> Any:
         if table not in self._zarrs:
-            with open(table.file.path, "rb", opener=_regular) as stream:
-                table.file.check_open(stream.fileno())
             self._zarrs[table] = opened_zarr(table, "r")
         return self._zarrs[table]
 

@@ -54,17 +54,27 @@ class _Stage:
 
     def __init__(self, blob: bytes, seats: int) -> None:
         self._windows: list[tuple[int, Window]] = []
-        self.carried = unpack_stage(blob, self._mapped)
+        try:
+            self.carried = unpack_stage(blob, self._mapped)
+        except BaseException:
+            self._close_windows(self._windows)
+            raise
         self.seats = threading.Semaphore(seats)
         self._guard = threading.Lock()
         self._idle: list[RemoteEngine] = []
         self.running = 0
+        self.claims = 0
+        """Tasks that have found it, by the guard of all stages: it is not let go of meanwhile."""
         self.ended = False
 
     def _mapped(self, carried: Carried, place: Strided) -> Array:
         """A large argument that lies in a file."""
         fd = open_carried(carried, place.file, False)
-        window = Window(fd, *place.span())
+        try:
+            window = Window(fd, *place.span())
+        except BaseException:
+            os.close(fd)
+            raise
         self._windows.append((fd, window))
         assert window.bytes is not None
         return place.view(window.bytes, window.origin)
@@ -122,6 +132,10 @@ class _Stage:
             if not self.ended or self.running:
                 return
             windows, self._windows = self._windows, []
+        self._close_windows(windows)
+
+    @staticmethod
+    def _close_windows(windows: list[tuple[int, Window]]) -> None:
         for fd, window in windows:
             window.release()
             os.close(fd)
@@ -159,6 +173,8 @@ def work(blob: bytes, run: str, stage: int, first: int, count: int, how: Ranges)
         with found.seats:
             return _worked(found, task, how)
     finally:
+        with _guard:
+            found.claims -= 1
         _forget_ended(found, (run, stage))
 
 
@@ -194,11 +210,14 @@ def busy(run: str) -> int:
 def _stage_of(blob: bytes, run: str, number: int, seats: int) -> _Stage:
     key = run, number
     with _guard:
+        if run in _ended:
+            raise _over()
         lock = _unpacking.setdefault(key, threading.Lock())
     with lock:
         with _guard:
             known = _stages.get(key)
             if known is not None:
+                known.claims += 1
                 _stages.move_to_end(key)
         if known is not None:
             return known
@@ -207,8 +226,9 @@ def _stage_of(blob: bytes, run: str, number: int, seats: int) -> _Stage:
         made = _Stage(blob, seats)
         with _guard:
             _stages[key] = made
+            made.claims += 1
             made.ended = run in _ended
-            idle = [old for old, stage in _stages.items() if not stage.running and old != key]
+            idle = [old for old, stage in _stages.items() if not stage.claims and old != key]
             # Stages of a run follow one another: what an earlier one holds is this one's share.
             over = [_stages.pop(old) for old in idle if old[0] == run and old[1] < number]
             idle = [old for old in idle if old in _stages]
@@ -286,6 +306,9 @@ def _steps(
                 raise _over()
             when[0] = "in" if prepared.error is None else "before"
             engine.compute(prepared)
+            if found.ended:
+                # The target is unlocked by now: what it holds may be somebody else's.
+                raise _over()
             kept += left()
             partials += prepared.partials
             failed += prepared.failed
