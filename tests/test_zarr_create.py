@@ -18,7 +18,7 @@ import zarr
 import zarrs  # noqa: F401  (it registers its pipeline)
 
 from oocarray.errors import DtypeError, FormatError, NotRegularFileError
-from oocarray.storage import zarrdraft
+from oocarray.storage import synctree, zarrdraft
 from oocarray.storage.shards import canonical_slots
 from oocarray.storage.zarrcreate import ZarrPlan, plan_zarr
 from oocarray.storage.zarrdraft import ZarrDraft, create_zarr
@@ -317,7 +317,7 @@ def test_all_files_and_folders_are_synced(
         def refused(*_: Any) -> None:
             raise RuntimeError("can't start new thread")
 
-        monkeypatch.setattr(zarrdraft.ThreadPoolExecutor, "submit", refused)
+        monkeypatch.setattr(synctree.ThreadPoolExecutor, "submit", refused)
     draft = ZarrDraft.create(tmp_path / "x.zarr", (4, 6), "f4", chunks=(2, 3), shards=False)
     folder = draft.folder
     draft.publish("machine")

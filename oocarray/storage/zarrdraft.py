@@ -15,9 +15,7 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from oocarray.storage.filekey import FileKey
 from oocarray.storage.files import PathLike
 from oocarray.storage.room import free_room, no_room, reserve
 from oocarray.storage.shards import MISSING, pack_index
+from oocarray.storage.synctree import sync, sync_tree
 from oocarray.storage.zarrcreate import ZarrPlan, plan_zarr
 from oocarray.storage.zarrmeta import read_zarr
 from oocarray.storage.zarrrecord import ZarrArray
@@ -36,7 +35,6 @@ from oocarray.storage.zarrwrites import fill_with, make_room
 __all__ = ["ZarrDraft", "create_zarr"]
 
 _NAME_KEPT = 50  # characters of the target's name: 255 bytes must also hold the random part
-_SYNCS, _SYNCED = 8, 1024  # at once, and looked up at once
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -153,7 +151,7 @@ class ZarrDraft:
             raise ValueError(f"the draft of {self.path} is closed")
         try:
             if durability != "none":
-                _sync_tree(self.folder)
+                sync_tree(self.folder)
             os.chmod(self.folder, self._mode)
             old = self._beside("old") if self._check_target() else ""
             if old:
@@ -169,7 +167,7 @@ class ZarrDraft:
             raise
         self.folder, self._state = self.path, "published"
         if durability != "none":
-            _sync(os.path.dirname(self.path))
+            sync(os.path.dirname(self.path))
         if old:
             self._remove_old(old)
         key = FileKey.of(os.path.join(self.path, "zarr.json"))
@@ -340,28 +338,3 @@ def _write(fd: int, data: bytes | memoryview, at: int) -> None:
     while rest:
         done = os.pwrite(fd, rest, at)
         rest, at = rest[done:], at + done
-
-
-def _sync_tree(folder: str) -> None:
-    # Side by side: the disk has more to choose from, and the file system joins what it commits.
-    # Before the folder has its name the order is nobody's concern.
-    paths = (
-        path
-        for parent, _, names in os.walk(folder)
-        for path in (parent, *(os.path.join(parent, name) for name in names))
-    )
-    with ThreadPoolExecutor(_SYNCS) as pool:
-        while some := list(islice(paths, _SYNCED)):
-            try:
-                list(pool.map(_sync, some))
-            except RuntimeError:  # no thread can be started, or none any more
-                for path in some:
-                    _sync(path)
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
