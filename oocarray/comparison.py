@@ -23,6 +23,7 @@ from .comparisontable import Comparison, Row
 from .config import InForce, merged
 from .core import Array
 from .opening import from_array, open
+from .runtime.channel import LARGEST
 from .units import format_bytes
 
 __all__ = ["BACKENDS", "compare"]
@@ -30,8 +31,8 @@ __all__ = ["BACKENDS", "compare"]
 BACKENDS = ("mapped", "dask", "zarr")
 
 Told = Callable[[str, int, int], None]
-_MOST_SENT = (1 << 31) - (1 << 20)
-"""Bytes: a message has 2 GiB at most."""
+_MOST_SENT = LARGEST - (1 << 20)
+"""Bytes: something goes with it in the message."""
 
 
 def compare(

@@ -306,6 +306,13 @@ def test_publish_and_discard(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.zarr"]
 
 
+def test_the_folder_around_it_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    create_zarr(tmp_path / "link" / "x.zarr", (4,), "f4", durability="machine")
+    assert read_zarr(tmp_path / "real" / "x.zarr")[0].shape == (4,)
+
+
 @pytest.mark.parametrize("threads", [True, False])
 def test_all_files_and_folders_are_synced(
     threads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import FormatError, NotRegularFileError
+from ..storage.synctree import sync, sync_tree
 
 __all__ = ["GroupDraft", "plain_name"]
 
@@ -91,9 +92,7 @@ class GroupDraft:
         for name in self.groups:
             _write(os.path.join(self.folder, name, "zarr.json"), attributes.get(name, {}))
         if durability != "none":
-            for folder, _, files in os.walk(self.folder, topdown=False):
-                for path in (*(os.path.join(folder, file) for file in files), folder):
-                    _sync(path)
+            sync_tree(self.folder)
         old = self._beside("old") if self._there() else ""
         if old:
             os.rename(self.path, old)
@@ -104,7 +103,7 @@ class GroupDraft:
                 os.rename(old, self.path)
             raise
         if durability != "none":
-            _sync(os.path.dirname(self.path))
+            sync(os.path.realpath(os.path.dirname(self.path)))
         if old:
             shutil.rmtree(old)
 
@@ -160,11 +159,3 @@ def _write(path: str, attributes: Mapping[str, Any]) -> None:
     document = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
     with open(path, "x", encoding="utf-8") as stream:
         json.dump(document, stream, indent=2, allow_nan=False)
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,11 +21,11 @@ from typing import Any
 
 from ..errors import ProtocolError
 
-__all__ = ["MOST_FILES", "Channel", "pair", "readable"]
+__all__ = ["LARGEST", "MOST_FILES", "Channel", "pair", "readable"]
 
 _HEADER = struct.Struct("<4sQI")
 _MAGIC = b"ooc1"
-_LARGEST = 1 << 31
+LARGEST = 1 << 31
 """No message is larger: data travels by address, literals above 64 KiB in a memfd."""
 MOST_FILES = 250
 """The kernel's limit on descriptors in one message is 253."""
@@ -60,7 +60,7 @@ class Channel:
             The other end is gone (BrokenPipeError).
         """
         payload = pickle.dumps(message, protocol=5)
-        if len(payload) > _LARGEST or len(fds) > MOST_FILES:
+        if len(payload) > LARGEST or len(fds) > MOST_FILES:
             raise ProtocolError(f"message of {len(payload)} bytes with {len(fds)} files")
         head = _HEADER.pack(_MAGIC, len(payload), len(fds))
         with self._lock:
@@ -83,7 +83,7 @@ class Channel:
         """
         head, fds = self._read_header()
         magic, length, count = _HEADER.unpack(head)
-        if magic != _MAGIC or length > _LARGEST or count != len(fds):
+        if magic != _MAGIC or length > LARGEST or count != len(fds):
             for fd in fds:
                 os.close(fd)
             raise ProtocolError(f"not a frame: {head!r} with {len(fds)} files")

@@ -36,7 +36,7 @@ def sync_tree(folder: str) -> None:
 
 
 def sync(path: str) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Have a file, or the names in a folder, on the disk; a link is refused."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.fsync(fd)

@@ -167,7 +167,8 @@ class ZarrDraft:
             raise
         self.folder, self._state = self.path, "published"
         if durability != "none":
-            sync(os.path.dirname(self.path))
+            # The folder around it may be had through a link.
+            sync(os.path.realpath(os.path.dirname(self.path)))
         if old:
             self._remove_old(old)
         key = FileKey.of(os.path.join(self.path, "zarr.json"))
