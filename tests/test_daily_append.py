@@ -18,7 +18,7 @@ import pytest
 
 import oocarray as oo
 from oocarray.pages import calls
-from oocarray.storage import growing
+from oocarray.storage import files, growing, npy
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_the_data_is_on_the_disk_before_the_header(log, monkeypatch):
 
 CRASH = """
 import os, signal, sys, numpy as np, oocarray as oo
-from oocarray.storage import growing
+from oocarray.storage import files, growing, npy
 real = os.pwrite
 def pwrite(fd, data, at):
     if at < 4096:
@@ -294,6 +294,23 @@ def append_some(path: str, number: int) -> None:
                 break
             except oo.ArrayLockedError:
                 time.sleep(0.002)
+
+
+def test_rows_that_come_while_a_file_is_opened(log, monkeypatch):
+    """The size that was asked for is of before, and the header says what is there since."""
+    appender, asked = oo.open(log, "a"), npy.parse_header
+
+    def late(fd, size, **kw):
+        appender.append(np.full((2, 4), 2, "f4"))
+        return asked(fd, size, **kw)
+
+    monkeypatch.setattr(files, "parse_header", late)
+    x = oo.open(log)
+    monkeypatch.undo()
+    assert x.shape == (5, 4)
+    appender.append(np.full((1, 4), 3, "f4"))
+    expected = np.repeat([1, 2], [3, 2])[:, None] * np.ones(4, "f4")
+    assert np.array_equal(x.compute(scheduler="serial"), expected)
 
 
 def test_several_programs_append(tmp_path):

@@ -89,14 +89,15 @@ def open_npy(path: PathLike, mode: str = "r", *, max_header: int = MAX_HEADER) -
     """
     fd = open_regular(path, _writable(mode))
     try:
-        key = FileKey.of(fd, os.fspath(path))
-        header = parse_header(fd, key.size, path=key.path, max_header=max_header)
-        key = key.with_header(os.pread(fd, header.data_offset, 0))
+        name = os.path.abspath(path)
+        header = parse_header(fd, os.fstat(fd).st_size, path=name, max_header=max_header)
+        # Behind the header: rows may have been appended since the size was asked for.
+        key = FileKey.of(fd, name).with_header(os.pread(fd, header.data_offset, 0))
     finally:
         os.close(fd)
     if header.trailing and key not in _warned_trailing:
         _warned_trailing.add(key)
-        needed = key.size - header.trailing
+        needed = header.data_offset + header.nbytes
         warnings.warn(
             f"{key.path} has {format_bytes(key.size)} ({key.size}), but its header describes "
             f"{format_bytes(needed)} ({needed}); the rest is never read nor written",

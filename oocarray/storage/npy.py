@@ -67,7 +67,7 @@ def parse_header(
     fd : int
         Descriptor of the file; its position is neither used nor moved.
     size : int
-        Bytes in the file.
+        Bytes in the file, when it was asked; it may have grown since.
     path : str
         Name for the messages.
     max_header : int
@@ -99,6 +99,9 @@ def parse_header(
     dtype = _parse_descr(descr, path)
     shape = _parse_shape(shape_given, dtype.itemsize, path)
     data, nbytes = start + length, math.prod(shape) * dtype.itemsize
+    if data + nbytes > size:
+        # Rows are in the file before the header counts them: a size asked after it has them.
+        size = max(size, os.fstat(fd).st_size)
     if data + nbytes > size:
         raise TruncatedFileError(
             f"{path}: shape {shape} of {dtype} needs {format_bytes(data + nbytes)} "
