@@ -184,10 +184,7 @@ class PartialTree:
     def _rise(self, cell: tuple[int, ...], numbers: np.ndarray, partials: np.ndarray) -> None:
         """Combine what can be, level by level; what lacks its neighbour waits for it."""
         level, size = 0, self._size
-        while numbers.size:
-            if size == 1:
-                self._place(cell, partials.reshape(partials.shape[1:]))
-                return
+        while numbers.size > 1:
             numbers, partials = self._fetch(cell, level, numbers, partials)
             follows = np.zeros(numbers.size, bool)
             follows[:-1] = (numbers[:-1] % 2 == 0) & (numbers[1:] == numbers[:-1] + 1)
@@ -201,6 +198,23 @@ class PartialTree:
             partials = np.concatenate([higher, partials[through]])
             numbers = np.concatenate([numbers[left], numbers[through]]) // 2
             level, size = level + 1, (size + 1) // 2
+        if numbers.size:
+            self._rise_alone(cell, level, size, int(numbers[0]), partials)
+
+    def _rise_alone(
+        self, cell: tuple[int, ...], level: int, size: int, number: int, partial: np.ndarray
+    ) -> None:
+        """The same for one number: where results are many, most come like this."""
+        while size > 1:
+            if number % 2 or number < size - 1:
+                other = self._waiting.pop((cell, level, number ^ 1), None)
+                if other is None:
+                    self._waiting[cell, level, number] = partial.copy()
+                    return
+                pair = (other, partial) if number % 2 else (partial, other)
+                partial = self._reduction.combine(*pair)
+            level, size, number = level + 1, (size + 1) // 2, number // 2
+        self._place(cell, partial.reshape(partial.shape[1:]))
 
     def _fetch(
         self, cell: tuple[int, ...], level: int, numbers: np.ndarray, partials: np.ndarray
