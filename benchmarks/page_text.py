@@ -49,8 +49,9 @@ OUTCOMES = {
 }
 _HOW = {
     OURS: "the array's usual methods, no chunk size given; its memory budget is its default",
-    "numpy-naive": "the line of NumPy that one writes first, on a memory-mapped file",
-    "numpy-careful": "NumPy with a loop over blocks written by hand, on a memory-mapped file",
+    "numpy-naive": "the line of NumPy that one writes first, on a memory-mapped file; one thread",
+    "numpy-careful": "NumPy in one thread, with a loop over blocks written by hand, on a "
+    "memory-mapped file",
     "numexpr": "numexpr, with its own threads, in a loop over blocks written by hand",
     "zarr": "zarr-python reads and writes bands of chunks, which a pool of threads computes with "
     "NumPy",

@@ -96,17 +96,13 @@ class NumpyBlocks(SuiteBase):
         buffer = buffer_of(x, chunk)
         for rows in blocks_of(x, chunk):
             part = buffer[: rows.stop - rows.start]
-            self._subtract(x[rows], first, part)
+            np.subtract(x[rows], first, out=part)
             total += part.sum(axis=0)
             squares += np.einsum("ij,ij->j", part, part)
             if also is not None:
                 also(x[rows])
         mean = total / len(x)
         return mean + first, np.sqrt(squares / len(x) - mean * mean)
-
-    @staticmethod
-    def _subtract(block: Array, row: Array, out: Array) -> None:
-        np.subtract(block, row, out=out)
 
 
 def opened(path: str) -> Array:
