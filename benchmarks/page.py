@@ -52,6 +52,7 @@ td{white-space:nowrap}td.words{white-space:normal;min-width:9rem}
 h4 small{font-size:.92em}
 td.none{color:var(--soft);font-style:italic;white-space:normal}
 td.ours,th.ours,tr.ours td,tr.ours th{background:var(--mine)}
+td.odd small{color:var(--ink);font-weight:700}
 small{display:block;color:var(--soft);font-weight:400;line-height:1.25}
 .wide{font-size:.8rem}.wide .case{font-weight:600;min-width:7.5rem;max-width:10rem}
 .wide td,.wide th{padding:.18rem .4rem}.wide .row{color:var(--soft);white-space:nowrap}
@@ -78,7 +79,8 @@ _BARS = (
 _MOVED = (
     "What the disk moved in a cold run, and how many times that is what the work needs: 1.00 is a "
     "run that reads and writes everything once; less means that part of it was still in memory, "
-    "or not yet written back at the end."
+    "or not yet written back at the end; more means that part was read or written again. Beyond a "
+    "fifth it is marked with !."
 )
 _TUNED = (
     "Rivals that work in chunks were given the size of chunk that was fastest for each kind of "

@@ -9,7 +9,7 @@ from typing import Any
 from oocarray.units import format_bytes
 
 from .page_text import DAGGER, OUTCOMES, dagger, how, tip, title_of
-from .results import OURS, Cell, Results, amount, say
+from .results import OURS, Cell, Results, amount, odd, say
 
 __all__ = [
     "bytes_table",
@@ -194,8 +194,11 @@ def _moved(cell: Cell | None, key: str, name: str) -> str:
     if cell is None or value is None:
         return _cell("&ndash;", name, "none", raw=True)
     planned = cell.median(f"planned_{key}")
-    ratio = f"<small>{value / planned:.2f} &times;</small>" if planned else ""
-    return _cell(format_bytes(value) + ratio, name, "", tip(cell, key), raw=True)
+    kind, ratio = "", ""
+    if planned:
+        kind = "odd" if odd(value, planned) else ""
+        ratio = f"<small>{value / planned:.2f} &times;{' !' if kind else ''}</small>"
+    return _cell(format_bytes(value) + ratio, name, kind, tip(cell, key), raw=True)
 
 
 def left_out_list(results: Results) -> str:

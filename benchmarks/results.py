@@ -21,6 +21,7 @@ __all__ = [
     "Results",
     "Run",
     "amount",
+    "odd",
     "read",
     "say",
 ]
@@ -69,6 +70,20 @@ _WORDS = {
     "missing": "missing",
     "n/a": "n/a",
 }
+
+
+_ODD = 1.2
+
+
+def odd(moved: float, planned: float) -> bool:
+    """Whether the disk moved other bytes than the work needs, by more than a fifth.
+
+    Examples
+    --------
+    >>> odd(1.97, 1.0), odd(1.05, 1.0), odd(0.5, 1.0), odd(5.0, 0)
+    (True, False, True, False)
+    """
+    return bool(planned) and not 1 / _ODD <= moved / planned <= _ODD
 
 
 @dataclass(frozen=True)

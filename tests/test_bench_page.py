@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare_results, page, page_figures, page_plots, page_text, results
+from benchmarks import (
+    compare_results,
+    page,
+    page_figures,
+    page_plots,
+    page_tables,
+    page_text,
+    results,
+)
 from benchmarks.results import Cell, Run, read, say
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -415,3 +423,16 @@ def test_noise_is_of_median_deviation_or_range() -> None:
     assert compare_results.noise(cell(0.5, 0.5, 1.0, 1.5, 1.5)) == pytest.approx(0.7413)
     assert compare_results.control([1.0, 2.0]) is None
     assert compare_results.control([2.0, 2.0, 2.0]) == (pytest.approx(2.0), 0.0)
+
+
+def test_bytes_that_are_not_those_of_the_work_are_marked(tmp_path: Path) -> None:
+    runs = [
+        record("mean", rival, "cold", 1, 1.0, read=read)
+        for rival, read in (("oocarray", 4 * GIB), ("dask", 8 * GIB), ("zarr", 2 * GIB))
+    ]
+    path = tmp_path / "r.jsonl"
+    path.write_text("\n".join(map(json.dumps, [machine(), *runs])))
+    table = page_tables.bytes_table(read(path))
+    assert "1.00 &times;<" in table
+    assert "2.00 &times; !<" in table
+    assert "0.50 &times; !<" in table

@@ -315,6 +315,22 @@ def test_tables_show_who_was_killed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing enforced" not in shown
 
 
+def test_bytes_that_are_not_those_of_the_work_are_marked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run: dict[str, Any] = dict.fromkeys(RUN_FIELDS)
+    run |= {"kind": "run", "sweep": "main", "case": "mean", "size": MIB, "message": "", "wall": 1}
+    run |= {"round": 1, "state": "cold", "outcome": "ok", "planned_written": 0, "written": 5}
+    run |= {"planned_read": MIB, "rival": "once", "read": 1.1 * MIB}
+    show([run])
+    assert "!" not in capsys.readouterr().out
+    show([run, {**run, "rival": "twice", "read": 2 * MIB}])
+    shown = capsys.readouterr().out
+    assert "2.00 x !" in shown
+    assert "! the disk moved other bytes" in shown
+    assert shown.count("!") == 2
+
+
 def test_tables_show_no_figure_that_does_not_count(capsys: pytest.CaptureFixture[str]) -> None:
     run: dict[str, Any] = dict.fromkeys(RUN_FIELDS)
     run |= {"kind": "run", "sweep": "main", "case": "map", "size": 10**9, "message": ""}

@@ -119,6 +119,8 @@ def _sizes(suite: Suite) -> Iterator[Step]:
         nbytes = size * min(GIB, max(suite.settings.size // 8, 4 * MIB))
         if 2 * nbytes > free / 2 or nbytes > most:
             why = f"no more than half of the free {format_bytes(free)} is used"
+            if nbytes > most:
+                why = f"no more than four times the {format_bytes(suite.settings.size)} asked for"
             suite.journal.leave_out(f"sweep over size: {format_bytes(nbytes)}", why)
             continue
         for case in (CASES["mean"], CASES["map"]):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from oocarray.units import format_bytes
 
+from ..results import odd
 from .cases import CASES
 
 __all__ = ["show"]
@@ -35,6 +36,9 @@ def show(records: list[Record], console: Console | None = None) -> None:
             console.print(_sweep(found, sweep))
     if any(run["outcome"] == "over" for run in runs):
         console.print("* held more memory than it was to, which nothing enforced")
+    cells = {(run["case"], run["rival"]) for run in main}
+    if any(_is_odd([run for run in main if (run["case"], run["rival"]) == one]) for one in cells):
+        console.print("! the disk moved other bytes than the work needs, by more than a fifth")
     for line in dict.fromkeys(_remark(run) for run in runs if run["message"]):
         if line:
             console.print(line, highlight=False, markup=False)
@@ -73,6 +77,11 @@ def _rank(runs: list[Record]) -> tuple[bool, str, float]:
 
 def _mark(runs: list[Record]) -> str:
     return "*" if any(run["outcome"] == "over" for run in runs) else ""
+
+
+def _is_odd(runs: list[Record]) -> bool:
+    """Whether a row has such a mark."""
+    return any("!" in cell for cell in _row(runs)[6:8])
 
 
 def _of(runs: list[Record], state: str) -> list[Record]:
@@ -154,4 +163,6 @@ def _part(count: float | None, planned: int) -> str:
     """Times as much as planned; n/a on a busy disk."""
     if count is None:
         return "n/a"
-    return f"{count / planned:.2f} x" if planned else format_bytes(count)
+    if not planned:
+        return format_bytes(count)
+    return f"{count / planned:.2f} x{' !' if odd(count, planned) else ''}"
