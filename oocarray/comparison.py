@@ -92,6 +92,8 @@ def compare(
     >>> found.agree, [row.backend for row in found.rows]
     (True, ['mapped'])
     """
+    if not callable(func):
+        raise TypeError(f"func={func!r} is no function of the inputs")
     names = _checked(backends, repeat, rtol, atol, options)
     _check_places(json, png)
     arrays = [_array(one) for one in inputs]
@@ -182,6 +184,11 @@ def _parcel(func: Callable[..., Any], arrays: list[Array], options: dict[str, An
     chosen = {name: found[name] for name in found if found.sources[name] in ("with", "set")}
     chosen = {"progress": False, **chosen, **options}
     chosen.pop("backend", None)
+    if not isinstance(chosen.get("scheduler", ""), str):
+        raise TypeError(
+            "each run is in a process of its own, which a client of dask.distributed cannot be "
+            "sent to; give scheduler= as a name"
+        )
     try:
         packed = pack_value((func, arrays, chosen))
     except Exception as error:

@@ -81,7 +81,7 @@ def _unit(rows: Sequence[Row], fields: tuple[str, ...]) -> str:
 
 
 def _draw_panel(axes: Any, panel: _Panel, rows: Sequence[Row], height: float) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     scale = 1024.0 ** _UNITS.index(panel.unit) if panel.unit in _UNITS else 1.0
     most = 0.0
@@ -96,7 +96,7 @@ def _draw_panel(axes: Any, panel: _Panel, rows: Sequence[Row], height: float) ->
                 axes.annotate(_label(row, field), (length, y), xytext=(4, 0), fontsize=8.5,
                               textcoords="offset points", va="center", color=_INK)  # fmt: skip
     axes.set_xlim(0, most * 1.3 or 1)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4) if most else NullLocator())
     axes.set_axisbelow(True)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axes.spines[["top", "right", "bottom"]].set_visible(False)

@@ -26,6 +26,7 @@ _CHOICES = {
     "math": ("vector", "libm"),
     "backend": ("mapped", "dask", "zarr"),
 }
+_SCHEDULERS = ("processes", "threads", "serial")
 _SWITCHES = ("progress", "drop", "lock", "fuse")
 _CLIENT = ("submit", "scatter", "run", "cancel", "nthreads", "scheduler_info")
 """What a client of dask.distributed is told by: the library itself is not imported."""
@@ -282,8 +283,12 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _scheduler(value: Any) -> Any:
-    """A name, which the run compares with those it knows, or a client of dask.distributed."""
-    if isinstance(value, str) or all(hasattr(value, name) for name in _CLIENT):
+    """A name, or a client of dask.distributed."""
+    if isinstance(value, str):
+        if value not in _SCHEDULERS:
+            raise ValueError(f"scheduler={value!r} is none of {', '.join(map(repr, _SCHEDULERS))}")
+        return value
+    if all(hasattr(value, name) for name in _CLIENT):
         return value
     raise TypeError(
         f"scheduler={value!r} is neither a name (processes, threads, serial) nor a "

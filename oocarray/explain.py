@@ -188,6 +188,10 @@ def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> li
 def _elsewhere(options: Options) -> list[str]:
     if options.backend == "mapped":
         return []
+    if options.backend == "zarr":
+        return [
+            "zarr goes by this plan, a block at a time; of budget, workers and policy it has none"
+        ]
     return [f"{options.backend} makes a plan of its own; this is what oocarray would do itself"]
 
 

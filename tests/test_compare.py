@@ -27,6 +27,7 @@ from oocarray.comparisoncache import Cache, files_of, name_of
 from oocarray.comparisondiff import difference
 from oocarray.comparisonrun import Failed, Measured, Result
 from oocarray.comparisontable import Comparison, Row
+from oocarray.config import _CLIENT
 from oocarray.storage.filesystems import file_system
 
 ONE = {"workers": 1, "scheduler": "serial"}
@@ -291,6 +292,13 @@ def test_what_is_asked_wrongly_is_refused_at_once(files: list[str], tmp_path: Pa
         oo.compare(several, *files, backend="dask")
     with pytest.raises(TypeError, match="no option is called speed"):
         oo.compare(several, *files, speed=2)
+    with pytest.raises(TypeError, match="func=3 is no function"):
+        oo.compare(3, *files)  # type: ignore[arg-type]
+    client = SimpleNamespace(**dict.fromkeys(_CLIENT, print))
+    with pytest.raises(TypeError, match="give scheduler= as a name"):
+        oo.compare(several, *files, scheduler=client)
+    with oo.options(scheduler=client), pytest.raises(TypeError, match="process of its own"):
+        oo.compare(several, *files)
     with pytest.raises(FileNotFoundError):
         oo.compare(several, *files, json=tmp_path / "nowhere" / "x.json")
     with pytest.raises(IsADirectoryError):

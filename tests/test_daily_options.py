@@ -117,6 +117,12 @@ def test_every_option_and_variable_is_documented():
     assert all(f"`{name}`" in DOCS.read_text() for name in used)
 
 
+@pytest.mark.parametrize("backend", ["mapped", "dask", "zarr"])
+def test_a_scheduler_that_there_is_not_is_refused_by_all(backend):
+    with pytest.raises(ValueError, match="scheduler='fast' is none of 'processes', 'threads'"):
+        oo.from_array(np.arange(3)).sum().compute(scheduler="fast", backend=backend)
+
+
 # ---- the log ---------------------------------------------------------------------------------
 
 

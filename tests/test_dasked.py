@@ -26,7 +26,6 @@ from oocarray.backends.dasked.reading import MemoryReader
 from oocarray.backends.dasked.translate import block_bytes, to_dask
 from oocarray.backends.dasked.writing import FileWriter
 from oocarray.errors import BlockMismatchError, InputChangedError
-from oocarray.lazy.expr import MemoryNode
 from oocarray.lazy.graph import Root
 from oocarray.plan import InMemory, Options
 from oocarray.runtime.shared import Shared
@@ -409,8 +408,6 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     part = oo.open(path, "r+")[:, ::-1]
     with pytest.raises(NotImplementedError, match="backend='dask' cannot do store"):
         evaluate([Root(oo.from_array(A).node, part.node.source)], THREADS)
-    with pytest.raises(ValueError, match="scheduler='fast'"):
-        evaluate([Root(MemoryNode(A))], Options(scheduler="fast"))
 
 
 @pytest.mark.parametrize("scheduler", ["processes", "threads", "serial"])

@@ -222,12 +222,14 @@ def test_what_would_be_run_is_told(client, stored, tmp_path):
     assert seen.submitted == 16 + 1  # and the stage
 
 
-def test_memory_is_shared_out(client, stored):
+def test_memory_is_shared_out(client, stored, caplog):
     x, _ = stored
     found = x.mean().compute(scheduler=client, memory="4 MiB")
     assert found == x.mean().compute(scheduler="serial")
     with pytest.raises(oo.BudgetError, match="memory"):
         x.map_blocks(np.sort, dtype="f8").compute(scheduler=client, memory="100 KiB")
+    # Refused before it began: whoever watches runs is not told of an end either.
+    assert not caplog.records
 
 
 def test_transposed_and_strided_targets(client, stored, tmp_path):
@@ -267,6 +269,14 @@ def test_what_is_no_client_is_refused(stored):
     x, _ = stored
     with pytest.raises(TypeError, match=r"processes.*threads.*serial.*lient"):
         x.mean().compute(scheduler=object())
+
+
+def test_a_client_that_was_closed_is_refused(client, stored):
+    x, _ = stored
+    closed = distributed.Client(client.cluster)
+    closed.close()
+    with pytest.raises(ValueError, match="a client that was closed"):
+        x.mean().compute(scheduler=closed)
 
 
 def test_other_versions_are_refused(client, stored, monkeypatch):

@@ -357,6 +357,9 @@ def test_whose_plan_it_is_is_told() -> None:
     told = (x + 1).explain(backend="dask").splitlines()
     assert told[0] == "dask makes a plan of its own; this is what oocarray would do itself"
     assert told[1:] == (x + 1).explain().splitlines()
+    told = (x + 1).explain(backend="zarr").splitlines()
+    assert told[0].startswith("zarr goes by this plan, a block at a time")
+    assert told[1:] == (x + 1).explain().splitlines()
 
 
 def test_measuring_costs_nothing_beside_a_tiny_run() -> None:

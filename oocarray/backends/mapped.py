@@ -36,7 +36,6 @@ __all__ = ["evaluate", "limits_of", "plan_of"]
 log = logging.getLogger("oocarray")
 
 Array = np.ndarray[Any, Any]
-_SCHEDULERS = ("processes", "threads", "serial")
 
 
 def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
@@ -45,14 +44,10 @@ def limits_of(options: Options, roots: Sequence[Root] = ()) -> Limits:
     Raises
     ------
     ValueError, TypeError
-        `workers` is below 1, or the scheduler is unknown.
+        `workers` is below 1, or the scheduler is no client that serves.
     """
     if not isinstance(options.scheduler, str):
         check_client(options.scheduler)
-    elif options.scheduler not in _SCHEDULERS:
-        raise ValueError(
-            f"scheduler={options.scheduler!r} is none of {', '.join(map(repr, _SCHEDULERS))}"
-        )
     memory = memory_of(options)
     workers = workers_of(options)
     if not isinstance(options.scheduler, str):

@@ -42,6 +42,9 @@ with oo.options(backend="dask"):  # all that is computed here
 `OOCARRAY_BACKEND=dask` chooses one for a whole program. What a backend does not do it refuses, with
 a `NotImplementedError` that names the function and the reason; none falls back on another.
 
+A new Zarr array is laid out as its backend does it best: by ours in shards, by the others in chunk
+files. To compare times of like with like, say `chunks=` and `shards=False` to all of them.
+
 `durability=` means the same to all, and a new file appears complete or not at all. `on_error="skip"`
 and `"fill"` are ours alone, and refused by the others; `lock=`, `drop=`, `progress=`, `fuse=`, `math=`
 and `tuning=` say nothing to them.

@@ -172,11 +172,7 @@ def _how(options: Options) -> dict[str, Any]:
     workers = workers_of(options)
     if _is_client(options.scheduler):
         return {"scheduler": options.scheduler}
-    if options.scheduler not in _SCHEDULERS:
-        known = ", ".join(map(repr, _SCHEDULERS))
-        raise ValueError(f"scheduler={options.scheduler!r} is none of {known}")
-    chosen = _SCHEDULERS[options.scheduler]
-    return {"scheduler": chosen, "num_workers": workers}
+    return {"scheduler": _SCHEDULERS[options.scheduler], "num_workers": workers}
 
 
 _SCHEDULERS = {"processes": "threads", "threads": "threads", "serial": "synchronous"}

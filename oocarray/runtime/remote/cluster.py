@@ -64,6 +64,8 @@ def check_client(client: Any) -> None:
             f"scheduler= is {accepted}; {type(client).__name__} has no "
             f"{', '.join(f'{name}()' for name in lacking)}"
         )
+    if getattr(client, "status", "") == "closed":
+        raise ValueError("scheduler= is a client that was closed; give one that is open")
     if getattr(client, "asynchronous", False):
         raise TypeError(
             "scheduler= is a client with asynchronous=True, whose answers would have to be "

@@ -79,9 +79,9 @@ class StageOfRun:
 
     def run(self) -> dict[Coords, str]:
         """Do all of it; return what failed and was gone on without."""
-        ok, tasks, blob = False, None, None
+        tasks, blob = self._prepared()
+        ok = False
         try:
-            tasks, blob = self._prepared()
             self._tell_began()
             if self.stage.grid.size:
                 Handing(
