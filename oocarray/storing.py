@@ -13,7 +13,7 @@ from .backends.sizes import counts_only, learn_sizes
 from .config import merged
 from .core import Array
 from .errors import OverlapError
-from .lazy.expr import MapNode, MemoryNode, Node, OpNode, ReduceNode, StoredNode
+from .lazy.expr import MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .lazy.node import postorder
 from .lazy.replacing import replaced_by, replaces
@@ -245,9 +245,10 @@ def _begin_store(
         raise TypeError(f"{', '.join(f'{word}=' for word in order.how)} is for new Zarr arrays")
     place = _place_of(target, array)
     in_place: bool | None = False
-    if isinstance(place, Strided | Tiled) and isinstance(node, OpNode):
+    made = (OpNode, MapNode, PickNode) if options.backend == "mapped" else OpNode
+    if isinstance(place, Strided | Tiled) and isinstance(node, made):
         # What is made of the very elements that it replaces is not to be made twice; what is
-        # made of others of them is made before.
+        # made of others of them is made before.  The others' blocks of a function are copies.
         in_place = None if seen(node, place) else replaces(node, place)
         if in_place is None:
             node = MemoryNode(np.asarray(evaluate([Root(node)], options)[0]))

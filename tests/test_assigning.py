@@ -211,6 +211,71 @@ def test_what_a_function_returns_may_be_a_view_of_what_it_replaces(tmp_path: Pat
             np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array)
 
 
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_a_function_may_store_over_what_it_is_given(tmp_path: Path, scheduler: str) -> None:
+    """Its result may be a view of its block, which lies in the very pages that are written."""
+    array = np.arange(100_000.0)
+    np.save(tmp_path / "x.npy", array)
+    x = oo.open(tmp_path / "x.npy", "r+")
+    with oo.options(scheduler=scheduler, progress=False):
+        x.map_blocks(lambda block: block[::-1], dtype="f8").store(x)
+        np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array[::-1])
+        y = x.rechunk(25_000)
+        y.map_blocks(lambda block: block[::-1], dtype="f8").store(x)
+        expected = array[::-1].reshape(4, -1)[:, ::-1].reshape(-1)
+        np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+
+
+def test_a_kernel_may_store_over_what_it_reads(file: Any) -> None:
+    @oo.kernel
+    def turned(out: Any, block: Any) -> None:
+        for i in range(block.shape[0]):
+            out[i] = block[block.shape[0] - 1 - i]
+
+    oo.map_blocks(turned, file, dtype="f8").store(file)
+    np.testing.assert_array_equal(file.compute(), START[::-1])
+
+
+def dies_once(block: Any, mark: str) -> Any:
+    """Kills its process the first time, after half of the block was changed."""
+    if not os.path.exists(mark):
+        open(mark, "x").close()
+        os.kill(os.getpid(), 9)
+    return block + 1
+
+
+def test_a_store_over_its_own_input_is_not_done_twice(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(1000))
+    x = oo.open(tmp_path / "x.npy", "r+")
+    made = x.map_blocks(dies_once, str(tmp_path / "mark"), dtype="f8")
+    with (
+        oo.options(scheduler="processes", workers=2, progress=False),
+        pytest.raises(oo.TornBlockError),
+    ):
+        made.store(x)
+    assert set(np.load(tmp_path / "x.npy")) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("backend", ["mapped", "dask", "zarr"])
+def test_a_stack_that_has_the_file_that_is_written(tmp_path: Path, backend: str) -> None:
+    names = [tmp_path / f"{letter}.npy" for letter in "abc"]
+    arrays = [np.arange(6000.0) + 10_000 * number for number in range(3)]
+    for name, array in zip(names, arrays, strict=True):
+        np.save(name, array)
+    s, b = oo.open(names), oo.open(names[1], "r+")
+    turned = s[6000:12_000][::-1].rechunk(500)
+    with oo.options(scheduler="serial", progress=False, backend=backend):
+        try:
+            (turned + 0).store(b)
+        except OverlapError:
+            np.testing.assert_array_equal(np.load(names[1]), arrays[1])
+        else:
+            np.testing.assert_array_equal(np.load(names[1]), arrays[1][::-1])
+        # What is made of its other files alone is stored as anything else.
+        (s[:6000] + 1).store(b)
+    np.testing.assert_array_equal(np.load(names[1]), arrays[0] + 1)
+
+
 def test_a_file_by_another_name_is_the_same_file(file: Any) -> None:
     path = file.layout.file.path
     file[0, 0] = 0

@@ -288,10 +288,10 @@ class Strided:
 
     def overlaps(self, other: Any) -> bool:
         """Tell whether some byte may belong to both; False is proved, True may be a doubt."""
+        if not isinstance(other, Strided):  # a stack may have this file in it
+            return bool(other.overlaps(self))
         if not self.file.same_file(other.file) or 0 in self.shape or 0 in other.shape:
             return False
-        if not isinstance(other, Strided):  # a stack may have this file in it
-            return True
         ranges: dict[int, tuple[int, int]] = {}
         for step, extent in self._steps():
             low, high = ranges.get(step, (0, 0))

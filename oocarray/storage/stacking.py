@@ -7,7 +7,7 @@ import operator
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -95,6 +95,12 @@ class StackTable:
         shape = [cut.extent for cut in self.cuts]
         shape[self.axis] = stop - start
         return Strided(key, offset, tuple(shape), self.dtype, self.strides[number])
+
+    def holds(self, file: FileKey, reach: Sequence[tuple[int, int]]) -> bool:
+        """Whether elements lie in a file, of those from first to last along each axis."""
+        first, last = map(self.cuts[self.axis].find, reach[self.axis])
+        inode = file.dev, file.ino
+        return any((dev, ino) == inode for dev, ino, *_ in self.seen[first : last + 1])
 
     def open(self, writable: bool) -> Pieces:
         """Prepare to open its files, one by one; PermissionError if `writable` is set."""

@@ -277,7 +277,11 @@ class Tiled:
 
     def overlaps(self, other: Any) -> bool:
         """Tell whether some element may belong to both; False is proved, True may be a doubt."""
-        if 0 in self.shape or 0 in other.shape or not self.file.same_file(other.file):
+        if 0 in self.shape or 0 in other.shape:
+            return False
+        if not (
+            self._lies_in(other.file) or (isinstance(other, Tiled) and other._lies_in(self.file))
+        ):
             return False
         if not isinstance(other, Tiled) or self.table.cuts != other.table.cuts:
             return True
@@ -286,6 +290,11 @@ class Tiled:
             low <= far and near <= high
             for (low, high), (near, far) in zip(mine, theirs, strict=True)
         )
+
+    def _lies_in(self, file: FileKey) -> bool:
+        # Only a stack lies in several files; of a Zarr array its metadata stand for all.
+        holds = getattr(self.table, "holds", None)
+        return self.file.same_file(file) if holds is None else bool(holds(file, self._reach()))
 
     def _reach(self) -> list[tuple[int, int]]:
         """First and last element of each axis of the table."""
