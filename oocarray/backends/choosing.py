@@ -38,9 +38,19 @@ def evaluate(
     if options.backend == "mapped":
         from . import mapped
 
-        return mapped.evaluate(roots, options, drafts)
+        return _apart(mapped.evaluate(roots, options, drafts))
     if options.backend == "dask":
         from .dasked.evaluate import evaluate as chosen
     else:
         from .zarred.evaluate import evaluate as chosen
-    return chosen(roots, options, drafts)
+    return _apart(chosen(roots, options, drafts))
+
+
+def _apart(results: list[Array]) -> list[Array]:
+    """The same; what was asked for twice is made once, and each has an array of its own."""
+    seen: set[int] = set()
+    for number, array in enumerate(results):
+        if id(array) in seen:
+            results[number] = array.copy(order="K")
+        seen.add(id(array))
+    return results

@@ -114,6 +114,8 @@ class _Lowering:
 
     def _place_blocks(self, root: Root, level: int) -> None:
         node = root.node
+        if root.target is None and id(node) in self.placed:
+            return
         known = sizes_known(node.chunks)
         grid = self.programs.grid(node.chunks)
         draft = None
@@ -133,7 +135,7 @@ class _Lowering:
         if root.in_place:
             draft.repeat = "never"
         if root.target is None:
-            self.placed.setdefault(id(node), (draft, len(draft.writes)))
+            self.placed[id(node)] = draft, len(draft.writes)
         draft.writes.append(write)
         draft.values.append(value)
         draft.labels.append(label_of(node))
