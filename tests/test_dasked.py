@@ -22,14 +22,17 @@ import zarr
 import oocarray as oo
 from oocarray.backends.dasked.evaluate import evaluate
 from oocarray.backends.dasked.given import counted
-from oocarray.backends.dasked.reading import MemoryReader
+from oocarray.backends.dasked.reading import FileReader, MemoryReader, PieceReader
 from oocarray.backends.dasked.translate import block_bytes, to_dask
 from oocarray.backends.dasked.writing import FileWriter
 from oocarray.errors import BlockMismatchError, InputChangedError
 from oocarray.lazy.graph import Root
+from oocarray.pages import calls
 from oocarray.plan import InMemory, Options
+from oocarray.runtime.remote import carried
 from oocarray.runtime.shared import Shared
 from oocarray.storage.create import draft_npy
+from oocarray.storage.layout import Strided
 from oocarray.storage.tiled import tiled
 from oocarray.storage.zarr import zarr_table
 from oocarray.storage.zarrdraft import ZarrDraft
@@ -699,3 +702,117 @@ def test_sizes_that_are_counted_are_dask_s() -> None:
     assert counted(whole).chunks == x[x > 0].compute_chunk_sizes().chunks
     assert rows.shape == ((A[:, 0] > 0).sum(), 30)
     assert counted(x) is x
+
+
+# ---- what looks alike ---------------------------------------------------------------------------
+
+
+def test_arrays_of_one_file_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("a", data=A, chunks=(10, 30))
+        file.create_dataset("b", data=2 * A, chunks=(10, 30))
+    a, b = (oo.open(tmp_path / "x.h5", dataset=name) for name in "ab")
+    assert to_dask(a.node, SERIAL).name != to_dask(b.node, SERIAL).name
+    np.testing.assert_array_equal(computed(a - b), -A)
+
+
+def test_stacks_that_begin_alike_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    names = [npy(tmp_path, factor * A, f"{factor}.npy") for factor in (1, 2, 4)]
+    one, other = oo.open(names[:2]), oo.open([names[0], names[2]])
+    np.testing.assert_array_equal(computed(one - other), np.concatenate([0 * A, -2 * A]))
+
+
+def test_targets_of_equal_content_are_two() -> None:
+    x, targets = oo.from_array(A), [np.zeros(A.shape), np.zeros(A.shape)]
+    evaluate([Root((x + 1).node, InMemory(target)) for target in targets], THREADS)
+    for target in targets:
+        np.testing.assert_array_equal(target, A + 1)
+
+
+@pytest.mark.parametrize("backend", ["mapped", "dask", "zarr"])
+def test_what_is_asked_for_twice_is_two_arrays(tmp_path: Path, backend: str) -> None:
+    x = oo.open(npy(tmp_path, A))
+    y = x + 1
+    with oo.options(backend=backend, progress=False, scheduler="serial"):
+        for pair in ((y, y), (x + 2, x + 2), (x.sum(0), x.sum(0)), (x, x)):
+            one, other = oo.compute(*pair)
+            assert not np.may_share_memory(one, other)
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_block_of_a_view_may_be_stored_over_itself(tmp_path: Path) -> None:
+    path = npy(tmp_path, A)
+    y = oo.open(path, "r+")[:, ::2].rechunk((10, -1))
+    target = oo.open(path, "r+")[:, ::2]
+    made = y.map_blocks(lambda block: block[::-1], dtype="f8")
+    made.store(target, backend="dask", scheduler="serial", progress=False)
+    expected = A.copy()
+    expected[:, ::2] = A[:, ::2].reshape(4, 10, -1)[:, ::-1].reshape(40, -1)
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, "f8") for name in ("maximum", "minimum", "fmax", "fmin")),
+        *((name, "u1") for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "lcm", "gcd")),
+        *((name, "i2") for name in ("bitwise_and", "maximum", "minimum", "fmax", "fmin")),
+        *((name, "?") for name in ("logical_and", "logical_or", "logical_xor", "bitwise_and")),
+        *((name, "M8[s]") for name in ("maximum", "minimum", "fmax", "fmin")),
+    ],
+)
+def test_running_ufuncs_begin_with_what_changes_nothing(name: str, dtype: str) -> None:
+    ufunc, array = getattr(np, name), np.arange(1, 10).astype(dtype)
+    if dtype == "f8":
+        array[:3] = np.nan
+    elif dtype == "M8[s]":
+        array[:3] = "NaT"
+    try:
+        found = computed(ufunc.accumulate(oo.from_array(array, chunks=2)))
+    except TypeError as error:
+        if "accumulate" not in str(error):
+            raise
+        pytest.skip(str(error))
+    np.testing.assert_array_equal(found, ufunc.accumulate(array))
+
+
+def test_a_file_in_fortran_order_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = oo.open(npy(tmp_path, np.asfortranarray(A)))
+    small = replace(SERIAL, memory=A.nbytes)
+    made = to_dask(x.node, small, chunk_bytes=2000)
+    monkeypatch.delattr(np, "memmap")
+    np.testing.assert_array_equal(made.compute(scheduler="sync"), A)
+
+
+def test_readers_find_their_files_on_other_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [npy(tmp_path, A, f"{letter}.npy") for letter in "ab"]
+    for x in (oo.open(names[0]), oo.open(names)):
+        source: Any = x.node.source
+        if isinstance(source, Strided):
+            there: Any = replace(source, file=replace(source.file, dev=source.file.dev + 1))
+            reader: Any = FileReader(there)
+        else:
+            seen = tuple((dev + 1, *rest) for dev, *rest in source.table.seen)
+            file = replace(source.table.file, dev=source.table.file.dev + 1)
+            there = replace(source, table=replace(source.table, seen=seen, file=file))
+            reader = PieceReader(there)
+        with pytest.raises(InputChangedError):
+            reader[:, 3:]
+        with monkeypatch.context() as patch:
+            patch.setattr(carried, "home", lambda: ("another machine", ""))
+            sent = cloudpickle.dumps(reader)
+        np.testing.assert_array_equal(cloudpickle.loads(sent)[:, 3:], x.compute()[:, 3:])
+
+
+def test_a_target_that_was_replaced_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y = oo.open(npy(tmp_path, np.zeros_like(A)), "r+")
+    monkeypatch.setattr(calls, "born", lambda source: y.layout.file.born + 1)
+    with pytest.raises(InputChangedError, match="replaced"):
+        oo.from_array(A).store(y, backend="dask", scheduler="serial", progress=False)
+    assert not np.load(tmp_path / "x.npy").any()

@@ -23,7 +23,7 @@ from .beforehand import reduce_beforehand
 from .given import computed, computing, counted, refuse, typed
 from .overlaps import check_roots
 from .translate import Translation, block_bytes, to_dask
-from .writing import FileWriter
+from .writing import FileWriter, MemoryWriter
 
 __all__ = ["evaluate", "to_dask"]
 
@@ -89,7 +89,7 @@ def _computed(
     stores = stores if isinstance(stores, tuple) else (stores,)
     results = computed(*wanted, *(array for _, array in given_back), *stores)
     for (target, _), result in zip(given_back, results[len(wanted) :], strict=False):
-        target[...] = result
+        target[(slice(None),) * len(target.shape)] = result
     nodes = [root.node for root in roots if root.target is None]
     return [_own(result, node) for result, node in zip(results, nodes, strict=False)]
 
@@ -124,7 +124,7 @@ def _stored(
 ) -> tuple[Any, Any]:
     """What goes where: no two blocks share what is written at once, so none takes a lock."""
     if isinstance(target, InMemory):
-        return typed(array, target.dtype), target.array
+        return typed(array, target.dtype), MemoryWriter(target.array)
     if isinstance(target, Strided):
         if _is_memory(target):
             return array, FileWriter(target, _of_descriptor(lasting(target.file)))

@@ -63,19 +63,32 @@ class _Accumulate:
         self.__name__ = f"{ufunc.__name__}_accumulate"
 
     def __call__(self, block: Any, axis: int, dtype: Any = None) -> Any:
-        return self.ufunc.accumulate(block, axis=axis, dtype=dtype)
+        # The block has the dtype already; a unit of time cannot be said once more.
+        known = None if block.dtype == dtype else dtype
+        return self.ufunc.accumulate(block, axis=axis, dtype=known)
 
 
 def _neutral(ufunc: str, dtype: np.dtype[Any]) -> Any:
     """What changes nothing: dask begins each line with it."""
+    if ufunc == "lcm":
+        return 1
+    if ufunc == "bitwise_and":
+        return np.invert(np.zeros((), dtype))[()]
     if ufunc not in ("maximum", "minimum", "fmax", "fmin"):
         return getattr(np, ufunc).identity
     least = ufunc in ("maximum", "fmax")
     if dtype.kind in "iu":
         ends = np.iinfo(dtype)
         return ends.min if least else ends.max
+    if dtype.kind in "mM":
+        ends = np.iinfo(np.int64)
+        # The least of all is NaT, which fmax and fmin pass over.
+        number = ends.min + 1 if least else ends.max
+        return np.array(ends.min if ufunc[0] == "f" else number).view(dtype)[()]
     if dtype.kind == "b":
         return not least
+    if ufunc in ("fmax", "fmin"):
+        return np.nan
     return -np.inf if least else np.inf
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...grid import Chunks
+from ...runtime.remote.carried import packed, unpacked
 from ...storage.files import open_regular
 from ...storage.layout import Strided
 from ...storage.lines import equal
@@ -70,14 +71,17 @@ class FileReader(_Reader):
             return np.empty(part.shape, part.dtype)
         with open(self.source.file.path, "rb", opener=_regular) as stream:
             self.source.file.check_open(stream.fileno())
-            if self.copied and part.contiguous == "C":
+            if self.copied and part.contiguous:
                 read = np.fromfile(stream, part.dtype, part.size, offset=part.offset)
-                return read.reshape(part.shape)
+                return read.reshape(part.shape, order="F" if part.contiguous == "F" else "C")
             mapped = np.memmap(stream, np.uint8, "r", start, (stop - start,))
         return part.view(np.asarray(mapped), start)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return _token(self.source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (type(self), packed((self.source, self.copied)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,9 @@ class PieceReader(_Reader):
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return _token(self.source)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (type(self), packed((self.source,)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryReader(_Reader):
@@ -119,6 +126,11 @@ class MemoryReader(_Reader):
     def __reduce__(self) -> tuple[Any, ...]:
         # Elsewhere the memory is the copy's own, and what it was made of is nobody's concern.
         return MemoryReader, (self.source,)
+
+
+def _arrived(kind: type[_Reader], blob: bytes) -> _Reader:
+    """A reader in the process that it was sent to: other machines number their devices anew."""
+    return kind(*unpacked(blob))
 
 
 def read_stored(
@@ -188,7 +200,10 @@ def _token(source: Strided | Tiled) -> tuple[Any, ...]:
         # Not `descr`, which fields that lie in another order do not have.
         return *state, source.offset, source.shape, source.strides, repr(source.dtype)
     lines = [(one.axis, one.start, one.step, one.count) for one in (*source.lines, *source.fixed)]
-    return *state, lines, len(source.fixed), type(source.table).__name__, repr(source.dtype)
+    # A file may hold several arrays, and an array lie in several files.
+    table = source.table
+    which = [repr(getattr(table, name, None)) for name in ("dataset", "axis", "names", "seen")]
+    return *state, lines, len(source.fixed), type(table).__name__, repr(source.dtype), *which
 
 
 def _regular(path: str, flags: int) -> int:

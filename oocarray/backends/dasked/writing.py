@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputChangedError
 from ...runtime.remote.carried import not_seen
@@ -14,7 +16,28 @@ from ...runtime.remote.placing import place
 from ...storage.files import open_regular
 from ...storage.layout import Strided
 
-__all__ = ["FileWriter"]
+__all__ = ["FileWriter", "MemoryWriter"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryWriter:
+    """An array in memory to assign blocks to: dask would take two of equal content for one."""
+
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def __setitem__(self, key: Any, block: Any) -> None:
+        self.array[key] = block
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return type(self).__name__, id(self.array), uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,9 @@ class FileWriter:
             if self.apart or part.contiguous:
                 place(fd, part, np.asarray(block).astype(part.dtype, copy=False))
                 return
+            if np.asarray(block).base is not None:
+                # It may be a view of a mapping of these very pages, which NumPy cannot see.
+                block = np.array(block)
             start, stop = part.span()
             with open(fd, "r+b", closefd=False) as stream:
                 mapped = np.memmap(stream, np.uint8, "r+", start, (stop - start,))
@@ -58,9 +84,16 @@ class FileWriter:
             raise not_seen(self.path) from None
         now, file = os.fstat(fd), self.target.file
         # Each machine has its own number of a device.
-        if now.st_ino != file.ino or now.st_size < file.size:
+        try:
+            if now.st_ino != file.ino or now.st_size < file.size:
+                raise InputChangedError(
+                    f"{self.path} is not the file of {file.size} bytes to write to"
+                )
+            if not self.apart and self.path == file.path:
+                file.check_open(fd)  # inode numbers are used again
+        except BaseException:
             os.close(fd)
-            raise InputChangedError(f"{self.path} is not the file of {file.size} bytes to write to")
+            raise
         return fd
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:

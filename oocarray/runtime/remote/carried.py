@@ -25,11 +25,12 @@ from ...plan import Partials, Plan, Stage
 from ...program import Program
 from ...storage.filekey import MEMORY, FileKey
 from ...storage.layout import Strided
+from ...storage.stacking import StackTable
 from ..carry import pack, unpack
 from ..job import Job
 from .cluster import home
 
-__all__ = ["Carried", "not_seen", "pack_stage", "unpack_stage"]
+__all__ = ["Carried", "not_seen", "pack_stage", "packed", "unpack_stage", "unpacked"]
 
 Array = np.ndarray[Any, Any]
 State = tuple[int, int]
@@ -59,7 +60,40 @@ class _Packer(pickle.Pickler):
         if type(value) is FileKey:
             state = value.path, value.dev, value.ino, value.size, value.mtime_ns, value.born
             return _key_of, (*state, value.header)
+        if type(value) is StackTable:
+            return _stack_of, value.__reduce__()[1]
         return NotImplemented
+
+
+def packed(value: Any) -> bytes:
+    """Pickle where arrays lie, so that another machine finds the files by its own devices.
+
+    Examples
+    --------
+    >>> unpacked(packed(FileKey("/data/x.npy", 64769, 12, 160, 1)))
+    FileKey(path='/data/x.npy', dev=64769, ino=12, size=160, mtime_ns=1, born=0, header=None)
+    """
+    stream = io.BytesIO()
+    _Packer(stream, protocol=5).dump((home(), value))
+    where, rest = pickle.dumps(home()), stream.getvalue()
+    return len(where).to_bytes(4, "little") + where + rest
+
+
+def unpacked(blob: bytes) -> Any:
+    """What was `packed`, here or elsewhere.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file is not there on this machine.
+    """
+    size = int.from_bytes(blob[:4], "little")
+    _here.devices = None if cloudpickle.loads(blob[4 : 4 + size]) == home() else {}
+    try:
+        _, value = cloudpickle.loads(memoryview(blob)[4 + size :])
+    finally:
+        _here.devices = None
+    return value
 
 
 def pack_stage(
@@ -95,10 +129,7 @@ def pack_stage(
     keys = [key for key, writable in carried.job.files if not writable]
     keys += [one.file for one in carried.arguments if isinstance(one, Strided)]
     carried.states = {key: found for key in keys if (found := state(key)) is not None}
-    stream = io.BytesIO()
-    _Packer(stream, protocol=5).dump((home(), carried))
-    where, rest = pickle.dumps(home()), stream.getvalue()
-    return len(where).to_bytes(4, "little") + where + rest
+    return packed(carried)
 
 
 def unpack_stage(blob: bytes, array: Callable[[Carried, Strided], Array]) -> Carried:
@@ -110,12 +141,7 @@ def unpack_stage(blob: bytes, array: Callable[[Carried, Strided], Array]) -> Car
     array : callable
         Maps an array that lies in a file.
     """
-    size = int.from_bytes(blob[:4], "little")
-    _here.devices = None if cloudpickle.loads(blob[4 : 4 + size]) == home() else {}
-    try:
-        _, carried = cloudpickle.loads(memoryview(blob)[4 + size :])
-    finally:
-        _here.devices = None
+    carried = unpacked(blob)
     assert isinstance(carried, Carried)
     for entry in carried.path:
         # Behind what is there: modules of the caller's folder are found, none is hidden.
@@ -156,6 +182,20 @@ def _key_of(
     if devices is not None and path != MEMORY:
         dev, born = _device(path, dev), 0
     return FileKey(path, dev, ino, size, mtime_ns, born, header)
+
+
+def _stack_of(*columns: Any) -> StackTable:
+    """The same files as this machine sees them."""
+    table = StackTable(*columns)
+    if getattr(_here, "devices", None) is None:
+        return table
+    seen = tuple(
+        (_device(table.prefix + name, dev), ino, size, mtime_ns, 0, header, offset)
+        for name, (dev, ino, size, mtime_ns, _, header, offset) in zip(
+            table.names, table.seen, strict=True
+        )
+    )
+    return replace(table, seen=seen)
 
 
 def _device(path: str, theirs: int) -> int:
