@@ -603,3 +603,22 @@ def test_nothing_of_dask_is_imported(tmp_path):
         [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert (found.returncode, found.stdout.strip()) == (0, "[]"), found.stderr
+
+
+def test_a_function_over_its_own_input_is_refused_like_other_updates(client, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(1000.0))
+    x = oo.open(tmp_path / "x.npy", "r+")
+    with pytest.raises(ValueError, match="updated in place with scheduler=client"):
+        x.map_blocks(lambda block: block + 1, dtype="f8").store(x, scheduler=client)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), np.arange(1000.0))
+
+
+def test_a_client_that_is_closed_meanwhile(client, stored):
+    x, _ = stored
+    own = distributed.Client(client.cluster)
+    timer = threading.Timer(1.0, own.close)
+    slow = x.rechunk(100).map_blocks(lambda b: time.sleep(0.3) or b, dtype="f8")
+    timer.start()
+    with pytest.raises(oo.WorkerDiedError, match="the client was closed"):
+        slow.sum().compute(scheduler=own)
+    timer.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -143,7 +144,7 @@ class Handing:
             if first == last:
                 return BlockFailedError(text, block=begin)
             return WorkerDiedError(text)
-        if _cancelled(error):
+        if _cancelled(error) or getattr(self._client, "status", "") == "closed":
             return WorkerDiedError(
                 f"the scheduler has given up {blocks} of {label!r} ({error}): the client was "
                 "closed or restarted, or all workers that had the task's input are gone"
@@ -154,7 +155,10 @@ class Handing:
         """Take back what is out."""
         futures, self._out = list(self._out.values()), {}
         if futures:
-            self._client.cancel(futures)
+            # Of a client that was closed meanwhile nothing is out, and what it says of that would
+            # hide what the run ends with.
+            with contextlib.suppress(Exception):
+                self._client.cancel(futures)
 
 
 def _cancelled(error: BaseException) -> bool:
