@@ -41,6 +41,7 @@ _QUICK: dict[str, Any] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the suite; 1 where a result was wrong or a rival failed, 130 after Ctrl-C."""
     chosen = _parse(arguments)
+    made = not chosen.data.exists()
     chosen.data.mkdir(parents=True, exist_ok=True)
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out / "results.jsonl"
@@ -49,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             journal = Journal(stream, _tell)
             interrupted = _run(chosen.settings, folder, journal)
     finally:
-        with contextlib.suppress(OSError):
-            chosen.data.rmdir()  # where it is empty
+        if made:
+            with contextlib.suppress(OSError):
+                chosen.data.rmdir()  # where it is empty
     show(journal.records)
     print(f"results: {path}")
     _write_page(path)

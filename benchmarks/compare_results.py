@@ -119,8 +119,9 @@ def compare(old: Results, new: Results) -> tuple[list[Change], dict[str, Moved |
     moved: dict[str, Moved | None] = {}
     for part in dict.fromkeys(map(_part, both)):
         # Each sweep has its own hour, and its own controls.
-        ratios = (r for key in both if _part(key) == part and key[2] in same and (r := raw[key]))
-        moved[part] = control(ratios)
+        alike = (key for key in both if _part(key) == part and key[2] in same)
+        alike = (key for key in alike if before[key].chunk_bytes == after[key].chunk_bytes)
+        moved[part] = control(r for key in alike if (r := raw[key]))
     changes = []
     for key in both:
         ratio, (middle, scatter) = raw[key], moved[_part(key)] or (1.0, 0.0)
@@ -190,13 +191,16 @@ def _typical(found: Iterable[float | None]) -> float:
 
 
 def _renewed(old: Results, new: Results) -> dict[str, str]:
-    """Rivals whose library has another version now, and from which to which."""
+    """Rivals whose library, or whose code of ours, is another now, and from which to which."""
     before, after = (results.machine.get("versions") or {} for results in (old, new))
+    codes = [results.machine.get("codes") or {} for results in (old, new)]
     found = {}
     for rival in dict.fromkeys([*old.rivals(), *new.rivals()]):
         name = _LIBRARY.get(rival, rival)
         if rival not in OWN and before.get(name) != after.get(name):
             found[rival] = f"{name} {before.get(name)} -> {after.get(name)}"
+        elif rival not in OWN and all(codes) and len({code.get(rival) for code in codes}) > 1:
+            found[rival] = "its code in benchmarks/rivals was changed"
     return found
 
 

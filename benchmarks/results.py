@@ -141,6 +141,11 @@ class Cell:
         return "ok" if any(run.ok for run in self.runs) else self.runs[-1].outcome
 
     @property
+    def chunk_bytes(self) -> int | None:
+        """Of the first round, which has that of all."""
+        return self.runs[0].chunk_bytes
+
+    @property
     def bad(self) -> list[Run]:
         """Rounds that did not end well."""
         return [run for run in self.runs if not run.ok]

@@ -436,3 +436,25 @@ def test_bytes_that_are_not_those_of_the_work_are_marked(tmp_path: Path) -> None
     assert "1.00 &times;<" in table
     assert "2.00 &times; !<" in table
     assert "0.50 &times; !<" in table
+
+
+def test_a_rival_that_does_something_else_is_no_control(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = dict.fromkeys(RIVALS, "1")
+
+    def told(codes: dict[str, str], **changed: Any) -> str:
+        new = [machine(codes=codes)]
+        for one in made(1)[1:]:
+            slow = one["kind"] == "run" and one["rival"] in RIVALS[1:] and one["wall"]
+            new.append({**one, "wall": 2 * one["wall"], **changed} if slow else one)
+        assert (
+            compared(tmp_path, [machine(codes=dict.fromkeys(RIVALS, "1")), *made(0)[1:]], new) == 0
+        )
+        return capsys.readouterr().out
+
+    assert "the machine changed" in told(codes)
+    other = told(codes | dict.fromkeys(RIVALS[1:], "2"))
+    assert "the machine changed" not in other
+    assert "zarr is no control: its code in benchmarks/rivals was changed" in other
+    assert "the machine changed" not in told(codes, chunk_bytes=MIB)

@@ -129,7 +129,7 @@ def test_who_fails_is_a_result(tmp_path: Path, data: Dataset) -> None:
     tiny = Dataset(tmp_path / "tiny", PLANE_BYTES)
     data.provide({"a"})
     data.path("a").write_bytes(b"no array")
-    table = Table(tiny, Disk(tmp_path), 1)
+    table = Table(tiny, Disk(tmp_path))
     sitting = Sitting(table, CASES["mean"], RIVALS["numpy"], data, 64 * MIB, 1, 60.0)
     (found,) = sitting.runs([("cold", MIB), ("warm", MIB)])
     assert found["outcome"] == "failed"
@@ -139,7 +139,7 @@ def test_who_fails_is_a_result(tmp_path: Path, data: Dataset) -> None:
 
 def test_who_is_over_time_is_a_result(tmp_path: Path, data: Dataset) -> None:
     data.provide({"a"})
-    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path), 1)
+    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path))
     sitting = Sitting(table, CASES["mean"], RIVALS["numpy"], data, 64 * MIB, 1, 0.0)
     (found,) = sitting.runs([("cold", MIB)])
     assert found["outcome"] == "timeout"
@@ -151,7 +151,7 @@ def test_who_holds_too_much_goes_on(
     monkeypatch.setattr("benchmarks.suite.sitting.make_group", lambda _: "none here")
     monkeypatch.setattr("benchmarks.watch.Watch._unwritten", lambda _: 0)
     data.provide({"a"})
-    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path), 1)
+    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path))
     plan = [("cold", MIB), ("warm", MIB)]
     for memory, outcome in ((1, "over"), (64 * MIB, "ok")):
         sitting = Sitting(table, CASES["transcendental"], RIVALS["numpy"], data, memory, 1, 60.0)
@@ -384,3 +384,57 @@ def test_an_interrupted_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main(["--size", "8MiB", "--data", str(tmp_path / "data"), "--out", str(out)]) == 130
     last = json.loads((out / "results.jsonl").read_text().splitlines()[-1])
     assert (last["kind"], last["interrupted"]) == ("end", True)
+
+
+def test_whoever_leaves_out_a_chunk_is_found_out(tmp_path: Path) -> None:
+    data = Dataset(tmp_path / "big", 64 * MIB)
+    data.provide({"a"})
+    out = 2 * np.load(data.path("a")) + 1
+    rows = 4 * MIB // out[0].nbytes
+    for start in range(0, len(out), rows):
+        kept = out[start : start + rows].copy()
+        out[start : start + rows] = 0
+        np.save(data.path("out"), out)
+        assert data.wrong(CASES["map"], None, None, "out")
+        out[start : start + rows] = kept
+    np.save(data.path("out"), out)
+    assert not data.wrong(CASES["map"], None, None, "out")
+
+
+def test_chunks_are_chosen_where_there_is_something_to_choose() -> None:
+    blosc2, cubed = RIVALS["blosc2"], RIVALS["cubed"]
+    assert blosc2.choices(CASES["columns"])
+    assert not blosc2.choices(CASES["mean"])
+    assert not cubed.choices(CASES["columns"])
+
+
+def test_without_time_to_tune_chunks_fit_the_memory(tmp_path: Path) -> None:
+    settings = Settings(size=64 * MIB, memory=64 * MIB, workers=2, minutes=1e-6, rivals=("numpy",))
+    with (tmp_path / "r.jsonl").open("w") as stream:
+        suite = Suite(settings, tmp_path, Journal(stream, lambda _: None))
+        suite.run()
+    assert set(suite.tuner.chunks.values()) == {4 * MIB}
+
+
+def test_a_cold_run_that_was_not_cold_is_remarked(
+    tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.provide({"a"})
+    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path))
+    sitting = Sitting(table, CASES["mean"], RIVALS["numpy"], data, 64 * MIB, 1, 60.0)
+    monkeypatch.setattr(Dataset, "cool", lambda _: None)
+    np.load(data.path("a")).sum()
+    (found,) = sitting.runs([("cold", MIB)])
+    assert found["outcome"] == "ok"
+    assert "stayed in the page cache" in found["message"]
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    options = ["--size", "4MiB", "--cases", "mean", "--rivals", "numpy", "--sweeps", "none"]
+    options += ["--rounds", "1", "--minutes", "0.2", "--out", str(tmp_path / "out")]
+    main([*options, "--data", str(folder)])
+    assert list(folder.iterdir()) == []
+    main([*options, "--data", str(tmp_path / "fresh")])
+    assert not (tmp_path / "fresh").exists()

@@ -29,7 +29,8 @@ _ROWS, _LARGE_ROWS = 64, 1024
 """Of a plane in three axes; large ones, so that readahead does not read what lies between."""
 CHUNK_ROWS = 256
 """Chunks of the Zarr copy have 16 MiB, whole rows."""
-SAMPLES = 512
+SAMPLES = 2048
+"""Of 8 GiB one in 4 MiB, which is the smallest chunk that is tried."""
 _HEADER = 128
 Array = np.ndarray[Any, Any]
 
@@ -70,8 +71,10 @@ class Dataset:
         large = self.rows % _LARGE_ROWS == 0 and self.rows >= 8 * _LARGE_ROWS
         self._plane = _LARGE_ROWS if large else _ROWS
         self.nbytes = self.rows * COLUMNS * 8
-        places = np.random.default_rng(43).integers(0, self.rows * COLUMNS, SAMPLES)
-        self._places: Array = np.unique([0, self.rows * COLUMNS - 1, *places.tolist()])
+        # One in each of equal stretches: no block that is left out lies between all of them.
+        rng, whole = np.random.default_rng(43), self.rows * COLUMNS
+        places = (np.arange(SAMPLES) + rng.random(SAMPLES)) * (whole / SAMPLES)
+        self._places: Array = np.unique([0, whole - 1, *places.astype(np.int64).tolist()])
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:

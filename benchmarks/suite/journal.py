@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import re
 import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..client import ROOT
 from ..machine import machine
+from .cases import RIVALS, SuiteRival
 
-__all__ = ["Journal", "facts_of"]
+__all__ = ["Journal", "code_of", "facts_of"]
 
 _MORE = ("rich", "distributed", "tensorstore", "cubed")
 """Packages beside those that all benchmarks name."""
@@ -64,7 +67,26 @@ def facts_of(folder: Path) -> Record:
         "python": found["python"],
         "versions": versions,
         "commit": _commit(),
+        "codes": {rival.name: code_of(rival) for rival in RIVALS.values()},
     }
+
+
+def code_of(rival: SuiteRival) -> str:
+    """Checksum of a rival's module and of those beside it that it imports.
+
+    Examples
+    --------
+    >>> code_of(RIVALS["numexpr"]) == code_of(RIVALS["numpy"])
+    False
+    """
+    folder, found, left = ROOT / "benchmarks" / "rivals" / "suite", set(), {rival.module}
+    while left:
+        name = left.pop()
+        found.add(name)
+        text = (folder / f"{name}.py").read_text()
+        left |= set(re.findall(r"^from \.(\w+) import", text, re.MULTILINE)) - found
+    whole = b"".join((folder / f"{name}.py").read_bytes() for name in sorted(found))
+    return f"{zlib.crc32(whole):08x}"
 
 
 def _commit() -> str:

@@ -28,6 +28,8 @@ __all__ = ["MEASURED", "Sitting", "Table"]
 
 MEASURED = ("wall", "cpu", "peak", "peak_cache", "read", "written")
 """Figures of a run; None where not measured."""
+_WARM = 0.01
+"""Part of an array that may be cached when a cold run begins."""
 Figures = dict[str, Any]
 
 
@@ -37,7 +39,6 @@ class Table:
 
     tiny: Dataset
     disk: Disk
-    workers: int
     notes: list[str] = field(default_factory=list)
     """Why there are no control groups, once."""
 
@@ -144,8 +145,10 @@ class Sitting:
             data.remove(name)
         before = data.samples("work") if self.case.writes == "work" else None
         client.ask(do="tidy")
+        kept = 0
         if state == "cold":
             data.cool()
+            kept = data.cached()
         fresh = group is not None and (reset_peak(group) or state == "cold")
         busy = self.table.disk.busy()
         moved, clock = self.table.disk.moved(), self._clock(client)
@@ -165,6 +168,8 @@ class Sitting:
         out = {"work": "work", "": ""}.get(self.case.writes, self._out())
         wrong = data.wrong(self.case, answer["value"], before, out)
         found |= {"outcome": "wrong" if wrong else "ok", "message": wrong[:300]}
+        if not wrong and kept > _WARM * data.nbytes:
+            found["message"] = f"{format_bytes(kept)} of its files stayed in the page cache before"
         if not wrong and group is None and watch.firm > self.memory:
             # Nothing stopped it.  Clean pages do not count: under a limit the kernel drops those.
             text = f"held {format_bytes(watch.firm)} beside clean pages of files"

@@ -10,7 +10,7 @@ from .clock import Clock
 from .data import Dataset
 from .device import Disk
 from .journal import Journal
-from .settings import Settings, files_of
+from .settings import Settings, files_of, most_chunk
 from .sitting import Sitting, Table
 from .tuning import Tuner
 
@@ -23,6 +23,8 @@ _LONGEST_PART = 0.9
 """The same, where cases would be left out otherwise: all of them once come before sweeps."""
 _TUNING_PART = 0.35
 _SMALL_MOST = 512 * MIB
+_USUAL = 16 * MIB
+"""Of a chunk that was not tuned, where so much fits."""
 _SLOW, _AT_LEAST = 0.15e9, 30.0
 """Bytes a second below which a run is given up, and seconds before that."""
 
@@ -42,7 +44,7 @@ class Suite:
     def __init__(self, settings: Settings, folder: Path, journal: Journal) -> None:
         self.settings, self.folder, self.journal = settings, folder, journal
         self.clock = Clock(settings.minutes)
-        table = Table(Dataset(folder / "tiny", 8 * MIB), Disk(folder), settings.workers)
+        table = Table(Dataset(folder / "tiny", 8 * MIB), Disk(folder))
         self.table = table
         self.data = Dataset(folder / "main", settings.size)
         small = Dataset(folder / "small", min(settings.size // 8, _SMALL_MOST))
@@ -74,7 +76,7 @@ class Suite:
         for number, case in enumerate(cases):
             if self.clock.left(_TUNING_PART) < 0:
                 names = ", ".join(late.name for late in cases[number:])
-                self.journal.leave_out(f"tuning of {names}", "no time; chunks of 16 MiB")
+                self.journal.leave_out(f"tuning of {names}", "no time; chunks of 16 MiB at most")
                 self._untuned(cases[number:])
                 break
             self.journal.tell(f"tuning: {case.name}")
@@ -94,8 +96,10 @@ class Suite:
         for case in cases:
             for rival in self.settings.contestants:
                 if not self.seat(case, rival, self.data, self.settings.memory).absent():
-                    chunk = 16 * MIB if rival.choices(case) else None
-                    self.tuner.chunks[case.name, rival.name] = chunk
+                    most = most_chunk(self.settings.memory, self.settings.workers)
+                    choices = rival.choices(case)
+                    usual = [size for size in choices if size <= min(most, _USUAL)] or choices[:1]
+                    self.tuner.chunks[case.name, rival.name] = max(usual, default=None)
 
     def _afford(self, cases: list[SuiteCase]) -> Share:
         """What of a case leaves time for those after it."""

@@ -11,7 +11,7 @@ import blosc2  # type: ignore[import-untyped]
 import numexpr  # type: ignore[import-untyped]
 import numpy as np
 
-from .. import BLOCK_BYTES, Job
+from .. import Job
 from . import Files, SuiteBase, blocks
 
 Array = np.ndarray[Any, Any]
@@ -28,10 +28,10 @@ class Blosc2Lazy(SuiteBase):
         x = _open(files)
         return float(_evaluated("sum(x)", x)) / x.size
 
-    def columns(self, files: Files, chunk: int | None) -> list[list[float]]:
+    def columns(self, files: Files, chunk: int) -> list[list[float]]:
         x = _open(files)
         # An expression has one reduction: by bands only the first of four reads the file.
-        bands = [x[rows] for rows in blocks(len(x), x[0].nbytes, BLOCK_BYTES)]
+        bands = [x[rows] for rows in blocks(len(x), x[0].nbytes, chunk)]
         found = zip(*(_statistics(band) for band in bands), strict=True)
         totals, squares, least, most = (np.stack(parts) for parts in found)
         mean = totals.sum(axis=0) / len(x)
