@@ -295,6 +295,16 @@ def test_other_processors_compile_for_themselves(client, stored, monkeypatch, tm
     assert x.mean().compute(scheduler=client) == wanted
 
 
+def test_a_worker_that_comes_later_with_another_processor(client, stored, monkeypatch):
+    from oocarray.runtime.remote import stage
+
+    x, _ = stored
+    monkeypatch.setattr(stage, "processor", lambda: "what the others have")
+    with pytest.raises(RuntimeError, match="came later than the run, and has another processor"):
+        x.mean().compute(scheduler=client)
+    assert kept_by_workers(client) == 0
+
+
 def test_other_machines_have_other_devices(client, stored, monkeypatch, tmp_path):
     from oocarray.runtime.remote import carried
 

@@ -28,7 +28,7 @@ from ...storage.layout import Strided
 from ...storage.stacking import StackTable
 from ..carry import pack, unpack
 from ..job import Job
-from .cluster import home
+from .cluster import home, processor
 
 __all__ = ["Carried", "not_seen", "pack_stage", "packed", "unpack_stage", "unpacked"]
 
@@ -53,6 +53,8 @@ class Carried:
     compile: Callable[[Plan], Plan] | None = None
     """Compiles the stage's kernels, where processors differ."""
     path: tuple[str, ...] = ()
+    processor: str = ""
+    """What the kernels were compiled for, if they were."""
 
 
 class _Packer(pickle.Pickler):
@@ -143,6 +145,11 @@ def unpack_stage(blob: bytes, array: Callable[[Carried, Strided], Array]) -> Car
     """
     carried = unpacked(blob)
     assert isinstance(carried, Carried)
+    if carried.processor and carried.processor != processor():
+        raise RuntimeError(
+            f"the worker on {socket.gethostname()} came later than the run, and has another "
+            "processor, or compiles by other settings, than those that were there; run it again"
+        )
     for entry in carried.path:
         # Behind what is there: modules of the caller's folder are found, none is hidden.
         if entry and entry not in sys.path and os.path.isdir(entry):

@@ -22,7 +22,7 @@ from ...errors import WorkerDiedError
 from ...units import format_count
 from ..limits import room
 
-__all__ = ["Cluster", "check_client", "describe", "home", "look_at", "report"]
+__all__ = ["Cluster", "check_client", "describe", "home", "look_at", "processor", "report"]
 
 _NEEDED = ("submit", "scatter", "run", "nthreads", "scheduler_info", "cancel")
 _TRIES = 5
@@ -136,10 +136,15 @@ def report(kernels: bool) -> dict[str, Any]:
             "python": ".".join(map(str, sys.version_info[:2])),
         },
         # Settings of the compiler are part of it: what was made under others is other code.
-        "processor": jit._target() if kernels else "",
+        "processor": processor() if kernels else "",
         "home": home(),
         "room": room(),
     }
+
+
+def processor() -> str:
+    """Name what compiled code of this process runs on."""
+    return jit._target()
 
 
 def home() -> tuple[str, str]:

@@ -22,7 +22,7 @@ from ...units import format_at_least, format_bytes
 from ..limits import Limits
 from ..runfiles import RunFiles
 from .carried import Carried, pack_stage
-from .cluster import Cluster
+from .cluster import Cluster, processor
 from .handing import Handing
 from .job import files_of, job_of
 from .ranges import Ranges, ranges
@@ -120,6 +120,7 @@ class StageOfRun:
             },
             compile=run.compile,
             path=tuple(sys.path),
+            processor=processor() if self.cluster.same_processor else "",
         )
         blob = pack_stage(carried, kernel, run.address, run.files.state)
         travels = sum(
