@@ -239,7 +239,7 @@ def _check_others(plan: Plan, number: int, stage: Stage) -> None:
                     what = path_of(target) if isinstance(target, Strided | Tiled) else "an array"
                     raise OverlapError(
                         f"{one.label} changes {what}, which {other.label} of the same run uses, "
-                        "and neither waits for the other; run them one after the other"
+                        "and neither waits for the other; store one of them in a new file first"
                     )
 
 

@@ -319,3 +319,18 @@ def test_a_selection_that_changed_since_it_was_counted_is_not_cut_by_its_old_ext
         cut.compute()
     assert doubled.compute().shape == (0,)
     assert doubled.shape == (0,)
+
+
+def test_outputs_of_one_function_beside_its_own_input_are_refused(tmp_path: Path) -> None:
+    for name in "xy":
+        np.save(tmp_path / f"{name}.npy", np.arange(100.0))
+    x, y = (oo.open(tmp_path / f"{name}.npy", "r+") for name in "xy")
+    more, twice = oo.map_blocks.options(nout=2)(lambda b: (b + 1, b * 2), x, dtype="f8")
+    with oo.options(scheduler="serial", progress=False):
+        with pytest.raises(OverlapError, match="store one of them in a new file first"):
+            oo.store([more, twice], [x, y])
+        np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.arange(100.0))
+        twice.store(y)
+        more.store(x)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.arange(100.0) + 1)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.arange(100.0) * 2)

@@ -50,7 +50,7 @@ def check_roots(roots: Sequence[Root], options: Options) -> bool:
             if other is not root:
                 raise OverlapError(
                     f"one store changes {_name(target)}, which something else of the same run "
-                    "reads, and dask waits for neither; run them one after the other"
+                    "reads, and dask waits for neither; store one in a new file first"
                 )
             _check_own(root, target, options)
             changing = True
