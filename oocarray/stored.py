@@ -98,7 +98,7 @@ class Stored(Described):
         if self._window is None:
             fd = open_regular(source.file.path, self.writable)
             try:
-                source.file.check(os.fstat(fd), written=self.writable)
+                source.file.check_open(fd)
                 self._window = Window(fd, *source.span(), self.writable)
             finally:
                 os.close(fd)

@@ -737,6 +737,55 @@ def test_a_death_beside_all_blocks_does_not_stop_an_update(step, deaths, tmp_pat
     pools.close_pools()
 
 
+@pytest.mark.parametrize("layout", [{"compressors": "zstd"}, {"shards": False, "chunks": 1 << 12}])
+@pytest.mark.parametrize("step", ["writing begins", "pages are let go of", "a task is answered"])
+def test_a_death_before_blocks_of_zarr_are_stored_is_no_success(step, layout, deaths, tmp_path):
+    """Its blocks lie in memory until their task is over."""
+    oo.from_array(np.ones(1 << 20)).store(tmp_path / "x.zarr", **{"chunks": 1 << 14, **layout})
+    flag = str(tmp_path / "flag")
+
+    def doubles(block, block_id=None):
+        block *= 2
+        if block_id[0] % 2 and not os.path.exists(flag):
+            waylay(*IN_PLACE[step], "SIGKILL", flag)
+
+    torn, changed = (), np.ones(64, bool)
+    try:
+        with oo.options(memory="6 MiB", workers=1):
+            oo.update_blocks(doubles, oo.open(tmp_path / "x.zarr", "r+", chunks=1 << 14))
+    except TornBlockError as error:
+        torn, changed = error.blocks, error.changed
+    after = oo.open(tmp_path / "x.zarr").compute().reshape(64, -1)
+    for number in range(64):
+        if (number,) not in torn:
+            assert (after[number] == 1.0 + changed[number]).all(), (number, torn)
+    assert os.path.exists(flag)
+    pools.close_pools()
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_an_exception_in_an_update_of_zarr_says_nothing_untrue(scheduler, tmp_path):
+    oo.from_array(np.ones(40)).store(tmp_path / "x.zarr", chunks=4, compressors="zstd")
+
+    def fails(block, block_id=None):
+        if block_id == (3,):
+            raise ValueError("no more")
+        block[:] = 7
+
+    x = oo.open(tmp_path / "x.zarr", "r+", chunks=4)
+    with (
+        oo.options(scheduler=scheduler, workers=1),
+        pytest.raises(ValueError, match="no more") as caught,
+    ):
+        oo.update_blocks(fails, x)
+    found = oo.open(tmp_path / "x.zarr").compute().reshape(10, 4)
+    text = "\n".join(caught.value.__notes__)
+    assert "(3,)" in text
+    for number in range(10):
+        if f"({number},)" not in text:
+            assert len(set(found[number])) == 1
+
+
 @pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
 def test_an_exception_in_an_update_says_what_was_changed(scheduler, tmp_path):
     np.save(tmp_path / "x.npy", np.ones(40))

@@ -335,3 +335,22 @@ def test_whole_numbers_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(OverflowError, match="300"):
         oo.open(path, "a").append([[300]])
     assert np.load(path).shape == (2, 1)
+
+
+def test_rows_whose_header_may_not_be_on_the_disk_are_there(log, monkeypatch):
+    synced = []
+
+    def fails_at_last(fd):
+        synced.append(fd)
+        if len(synced) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fails_at_last)
+    x = oo.open(log, "a")
+    with (
+        oo.options(durability="machine"),
+        pytest.raises(OSError, match="append them no second time"),
+    ):
+        x.append(np.full((2, 4), 2, "f4"))
+    monkeypatch.undo()
+    assert np.load(log).shape == (5, 4)

@@ -137,3 +137,29 @@ def test_arrays_in_memory_are_indexed():
     assert (array[1:, ::2].compute() == x[1:, ::2]).all()
     assert array[-1, 2].compute() == x[-1, 2]
     assert (array[[0, 1]].compute() == x[[0, 1]]).all()
+
+
+def test_a_memmap_is_of_the_file_that_was_opened(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(1000.0))
+    x = oo.open(path, "r+")
+    os.truncate(path, 4000)
+    with pytest.raises(oo.TruncatedFileError):
+        x.memmap()
+    assert path.stat().st_size == 4000
+    np.save(path, np.arange(1000.0))
+    x = oo.open(path, "r+")
+    np.save(tmp_path / "b.npy", np.zeros(10))
+    os.replace(tmp_path / "b.npy", path)
+    size = path.stat().st_size
+    with pytest.raises(oo.InputChangedError):
+        x.memmap()
+    assert path.stat().st_size == size
+
+
+def test_rows_that_came_do_not_end_a_view(tmp_path):
+    oo.create(tmp_path / "a.npy", (3, 2), "f8", fill_value=1).close()
+    for mode in ("r", "r+"):
+        y, other = oo.open(tmp_path / "a.npy", mode), oo.open(tmp_path / "a.npy", "a")
+        other.append(np.zeros((1, 2)))
+        assert y.view().shape == y.compute().shape == (len(other) - 1, 2)

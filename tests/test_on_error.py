@@ -86,6 +86,40 @@ def test_an_array_that_was_there_keeps_its_old_bytes(form, anywhere, tmp_path):
     assert np.array_equal(np.load(tmp_path / "y.npy"), expected(9))
 
 
+ZARR = {
+    "chunk files": {"chunks": 5, "shards": False},
+    "blocks of several chunks": {"chunks": 2, "shards": False},
+    "a shard": {"chunks": 5, "shards": 20},
+    "compressed": {"chunks": 5, "compressors": "zstd"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("layout", ZARR)
+def test_a_zarr_array_that_was_there_keeps_its_old_elements(form, layout, anywhere, tmp_path):
+    oo.create(tmp_path / "y.zarr", 40, "f8", fill_value=0, **ZARR[layout]).close()
+    target = oo.open(tmp_path / "y.zarr", "r+")
+    target[:] = 9
+    with pytest.warns(oo.FailedBlocksWarning):
+        lazy(form).store(target, on_error="skip")
+    assert np.array_equal(oo.open(tmp_path / "y.zarr").compute(), expected(9))
+
+
+def half(out, block):
+    out[:2] = block[:2]
+
+
+@pytest.mark.parametrize("layout", ZARR)
+def test_what_a_function_does_not_fill_stays_in_zarr_too(layout, anywhere, tmp_path):
+    oo.create(tmp_path / "y.zarr", 40, "f8", fill_value=0, **ZARR[layout]).close()
+    target = oo.open(tmp_path / "y.zarr", "r+")
+    target[:] = 9
+    oo.map_blocks.options(form="out")(half, numbers(), dtype="f8").store(target)
+    wanted = np.arange(1.0, 41).reshape(8, 5)
+    wanted[:, 2:] = 9
+    assert np.array_equal(oo.open(tmp_path / "y.zarr").compute(), wanted.reshape(-1))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_array_in_memory_keeps_its_old_values(form, anywhere):
     target = np.full(40, 9.0)

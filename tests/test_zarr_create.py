@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import math
 import os
@@ -17,6 +19,7 @@ import pytest
 import zarr
 import zarrs  # noqa: F401  (it registers its pipeline)
 
+import oocarray as oo
 from oocarray.errors import DtypeError, FormatError, NotRegularFileError
 from oocarray.storage import synctree, zarrdraft
 from oocarray.storage.shards import canonical_slots
@@ -476,3 +479,69 @@ def test_a_plan_says_what_it_reserves() -> None:
     plan: ZarrPlan = plan_zarr((300, 1000), "f8", chunks=(100, 1000), shards=(200, 1000))
     assert plan.reserved == 3 * 800_000 + 2 * 36
     assert plan_zarr((300, 1000), "f8", compressors="zstd").reserved == 0
+
+
+# ---- ends that are not the usual ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads"])
+def test_a_function_that_raises_leaves_no_descriptor(tmp_path, scheduler):
+    def raises(block, block_id=None):
+        if block_id[0] == 5:
+            raise ZeroDivisionError
+        return block
+
+    y = oo.from_array(np.ones((64, 8)), chunks=(8, 8)).map_blocks(raises, dtype="f8")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            y.store(tmp_path / "y.zarr", chunks=(8, 8), shards=(32, 8), scheduler=scheduler)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_synced(tmp_path, monkeypatch):
+    (tmp_path / "c" / "1").mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("1"):
+            raise OSError(errno.EMFILE, "no descriptor", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(OSError, match="no descriptor"):
+        synctree.sync_tree(str(tmp_path))
+
+
+def test_an_array_that_is_replaced_is_not_left_beside_the_new_one(tmp_path, monkeypatch):
+    oo.from_array(np.zeros(8)).store(tmp_path / "x.zarr")
+
+    def fails(path):
+        raise OSError(errno.EIO, "no disk", path)
+
+    monkeypatch.setattr(zarrdraft, "sync", fails)
+    with pytest.raises(OSError, match="no disk"):
+        oo.from_array(np.ones(8)).store(tmp_path / "x.zarr", overwrite=True, durability="machine")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["x.zarr"]
+    assert oo.open(tmp_path / "x.zarr").compute().all()
+
+
+def test_ctrl_c_while_an_array_is_replaced_leaves_one_of_them(tmp_path, monkeypatch):
+    real = os.rename
+    oo.from_array(np.zeros(8)).store(tmp_path / "x.zarr")
+    for before in (True, False):
+
+        def interrupted(source, target, before=before):
+            if ".part" in str(source) and not before:
+                real(source, target)
+            if ".part" in str(source):
+                raise KeyboardInterrupt
+            real(source, target)
+
+        monkeypatch.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            oo.from_array(np.ones(8)).store(tmp_path / "x.zarr", overwrite=True)
+        monkeypatch.undo()
+        assert oo.open(tmp_path / "x.zarr").compute().all() == (not before)

@@ -12,16 +12,21 @@ from ..plan import Options
 from ..runtime.outside import outside
 from ..storage.draft import Draft, Unpublished
 from ..storage.layout import Strided
+from ..storage.tiled import Tiled
+from ..storage.zarrdraft import ZarrDraft
+from ..storage.zarrtable import ZarrTable
 from .codes import NotFused
 from .watching import Watch, watched
 
 __all__ = [
     "descriptors",
     "evaluation",
+    "new_folders",
     "part_names",
     "refuse_ours",
     "sync_changed",
     "tell_not_fused",
+    "zarr_folders",
 ]
 
 
@@ -78,12 +83,24 @@ def part_names(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], str]:
     return found
 
 
-def sync_changed(folders: Collection[str], drafts: Sequence[Unpublished]) -> None:
-    """Have Zarr arrays that zarr-python has written on the disk, unless all of them are new.
+def new_folders(drafts: Sequence[Unpublished]) -> list[str]:
+    """Where new Zarr arrays are made."""
+    return [draft.folder for draft in drafts if isinstance(draft, ZarrDraft)]
 
-    Drafts see to their folders themselves; which files of another one it wrote it does not tell.
+
+def zarr_folders(roots: Sequence[Root]) -> set[str]:
+    """Folders of the Zarr arrays that are stored into."""
+    tables = [root.target.table for root in roots if isinstance(root.target, Tiled)]
+    return {table.array.folder for table in tables if isinstance(table, ZarrTable)}
+
+
+def sync_changed(folders: Collection[str], drafts: Sequence[Unpublished]) -> None:
+    """Have Zarr arrays that were written on the disk, unless all of them are new.
+
+    Drafts see to their folders themselves.  Which of the files of another one were written, under
+    new names perhaps, nobody has kept count of: the system writes all that there is.
     """
-    if len(folders) > sum(not isinstance(draft, Draft) for draft in drafts):
+    if not set(folders) <= set(new_folders(drafts)):
         os.sync()
 
 

@@ -24,7 +24,14 @@ from ..runtime.scheduler import Limits, run_plan
 from ..storage.draft import Unpublished
 from ..units import format_bytes, format_count, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
-from .ending import descriptors, evaluation, tell_not_fused
+from .ending import (
+    descriptors,
+    evaluation,
+    new_folders,
+    sync_changed,
+    tell_not_fused,
+    zarr_folders,
+)
 from .measured import Measuring
 from .planning import compiled, plan_of
 from .settling import Settling
@@ -112,7 +119,10 @@ def evaluate(
             if watch is not None and whole:
                 observers.append(watch)
             observers.append(Measuring(wanted, began))
-            found = run_plan(plan, limits, pool, descriptors(drafts), observers)
+            new = new_folders(drafts)
+            found = run_plan(plan, limits, pool, descriptors(drafts), observers, new)
+        if options.durability != "none":
+            sync_changed(zarr_folders(roots), drafts)
     _tell_end(plan, time.perf_counter() - began)
     return found
 

@@ -98,14 +98,17 @@ class GroupDraft:
             os.rename(self.path, old)
         try:
             os.rename(self.folder, self.path)
-        except OSError:
-            if old:
+        except BaseException:
+            # Ctrl-C may come behind the renaming, too: then the new one is there.
+            if old and not os.path.lexists(self.path):
                 os.rename(old, self.path)
             raise
-        if durability != "none":
-            sync(os.path.realpath(os.path.dirname(self.path)))
-        if old:
-            shutil.rmtree(old)
+        try:
+            if durability != "none":
+                sync(os.path.realpath(os.path.dirname(self.path)))
+        finally:
+            if old:
+                shutil.rmtree(old)
 
     def discard(self) -> None:
         """Remove the folder, unless it was published.  Harmless twice."""

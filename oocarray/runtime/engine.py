@@ -103,8 +103,9 @@ class Engine:
         target, stage = write.target, self.stage
         if not isinstance(target, Tiled):
             return Writer(target, write.grid, self.files, self.job.policy)
-        stream = self.job.policy == "stream"
-        return TileWriter(target, write.grid, self._pieces(target.table), stage.in_place, stream)
+        number = next(n for n, one in enumerate(stage.writes) if one is write)
+        old, stream = stage.in_place or number in self.job.old, self.job.policy == "stream"
+        return TileWriter(target, write.grid, self._pieces(target.table), old, stream)
 
     def _pieces(self, table: Table) -> Piecewise:
         known = self._opened.get(table)
@@ -224,6 +225,14 @@ class Engine:
                 for region in self._read(reader, prepared.task):
                     reader.forget(region)
         return kept
+
+    def abandon(self, prepared: Prepared) -> None:
+        """Let go of what a task was to store into, without storing it."""
+        for number, lent in prepared.windows.items():
+            writer = self._writers.get(number)
+            if isinstance(writer, TileWriter):
+                writer.abandon(lent)
+        prepared.windows.clear()
 
     def writes(self, prepared: Prepared) -> bool:
         """Whether retiring the task has to wait for the disk."""

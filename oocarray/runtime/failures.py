@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from ..errors import (
     WorkerDiedError,
 )
 from ..grid import Coords
-from ..plan import Stage
+from ..plan import Blocks, Stage, Task
+from ..storage.tiled import Tiled
 from ..units import format_count
 from .causes import Causes
 from .job import Died, Failure
@@ -127,6 +128,20 @@ class Changes:
         self._stage = stage
         self.changed = np.zeros(stage.grid.size, np.bool_)
         self.torn: set[int] = set()
+        self._late = any(
+            isinstance(write, Blocks) and isinstance(write.target, Tiled) for write in stage.writes
+        )
+        """Blocks of arrays in pieces may be in memory until their task is over."""
+
+    def computed(self, tasks: Iterable[Task]) -> bool:
+        """Whether blocks that a dead worker had computed are in the page cache, as all it stored.
+
+        Else they may be half changed, and are noted.
+        """
+        if self._late:
+            for _, first, count in tasks:
+                self.torn.update(range(first, first + count))
+        return not self._late
 
     def wholly(self, first: int, count: int) -> None:
         """Some blocks have been changed."""
@@ -138,6 +153,9 @@ class Changes:
             self.torn.update(range(first, first + count))
         elif failure.when == "in" and failure.block is not None:
             item = self._stage.grid.number(failure.block)
+            if self._late:
+                self.torn.update(range(first, item + 1))
+                return
             self.wholly(first, item - first)
             self.torn.add(item)
 

@@ -47,6 +47,8 @@ class Job:
     """The coordinator's environment."""
     fresh: tuple[int, ...] = ()
     """Numbers of the writes whose targets were zeros when the stage began."""
+    old: tuple[int, ...] = ()
+    """Numbers of the writes into arrays in pieces whose blocks may leave elements as they were."""
     on_error: OnError = "raise"
     fill_value: Any = None
     log_level: int = 30

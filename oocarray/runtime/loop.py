@@ -108,7 +108,7 @@ class Loop:
         task = prepared.task
         if engine.job.number <= self.cancelled:
             # Windows are let go without waiting: a cancelled task has stored nothing.
-            prepared.windows.clear()
+            engine.abandon(prepared)
             self.answer(Answer(self.worker, task, cancelled=True))
             return
         try:
@@ -142,7 +142,7 @@ class Loop:
             self.cancelled = max(self.cancelled, engine.job.number)
         coords = None if item is None else engine.stage.grid.coords(item)
         failure = replace(failure_of(error, coords, engine.stage.grid), when=when)
-        prepared.windows.clear()
+        engine.abandon(prepared)
         self.answer(Answer(self.worker, prepared.task, failure=failure))
 
     # ---- the I/O thread ------------------------------------------------------------------------

@@ -120,6 +120,7 @@ class SerialPool:
         engine = self._engine
         assert engine is not None
         when: When = "before"
+        prepared = None
         try:
             prepared = engine.prefetch(task)
             prepared.how = how
@@ -133,7 +134,11 @@ class SerialPool:
             coords = None if engine.item is None else engine.stage.grid.coords(engine.item)
             failure = replace(failure_of(error, coords, engine.stage.grid), when=when)
             self._answers.append(Answer(0, task, failure=failure))
+            if prepared is not None:
+                engine.abandon(prepared)
         except BaseException:
+            if prepared is not None:
+                engine.abandon(prepared)
             # Ctrl-C: nobody shall wait for the answer.
             self._answers.append(Died(0, os.getpid(), None, self._pulse.read()))
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,11 @@ import numpy as np
 from ..estimate import kept_bytes, resident_bytes
 from ..pages.residency import Residency, choose_residency
 from ..plan import Access, Blocks, InMemory, Partials, Plan, Result, Scratch, Stage
+from ..program import Call, Pick, calls_in
 from ..storage.layout import FileKey, Strided
 from ..storage.memmaps import layout_of
+from ..storage.tiled import Tiled
+from ..storage.zarrtable import ZarrTable
 from ..validate import validate
 from .forwarding import Repeater
 from .leaving import CacheBefore
@@ -45,6 +48,7 @@ def run_plan(
     pool: Pool,
     opened: dict[tuple[int, int], int] | None = None,
     observers: Sequence[Observer] = (),
+    folders: Collection[str] = (),
 ) -> list[Array]:
     """Run all stages of a plan.
 
@@ -57,6 +61,8 @@ def run_plan(
         Descriptors, by device and inode, of files that have no name yet.
     observers : sequence of callable
         Told of what happens; what they raise is logged, not raised.
+    folders : collection of str
+        Where Zarr arrays that are new are made.
 
     Returns
     -------
@@ -78,7 +84,7 @@ def run_plan(
     """
     check_on_error(plan, limits.on_error, limits.fill_value)
     validate(plan, budget=limits.memory, separate=pool.separate)
-    coordinator = _Coordinator(plan, limits, pool, opened or {}, observers)
+    coordinator = _Coordinator(plan, limits, pool, opened or {}, observers, folders)
     try:
         pool.watch(_unfinished(opened or {}))
         for number in range(len(plan.stages)):
@@ -98,6 +104,7 @@ class _Coordinator(Telling):
         pool: Pool,
         opened: dict[tuple[int, int], int],
         observers: Sequence[Observer],
+        folders: Collection[str],
     ) -> None:
         super().__init__(limits, observers)
         self.plan, self.pool = plan, pool
@@ -111,7 +118,7 @@ class _Coordinator(Telling):
         self._given_up = pool.given_up
         self.files = RunFiles(plan, opened, limits.lock)
         self.repeat = Repeater()
-        self._new = set(opened)
+        self._new, self._folders = set(opened), frozenset(folders)
         self._shared: dict[int, tuple[Any, Shared]] = {}
         self._copies: list[tuple[Array, Array]] = []
 
@@ -128,8 +135,9 @@ class _Coordinator(Telling):
         """Run one stage to its end, or raise."""
         stage = self._with_results(self.plan.stages[number])
         fresh = tuple(n for n, write in enumerate(stage.writes) if self._fresh(write))
+        old = tuple(n for n in range(len(stage.writes)) if self._leaves_out(stage, n))
         stage = self._with_memory(number, stage)
-        run = StageRun(self, number, stage, fresh)
+        run = StageRun(self, number, stage, fresh, old)
         run.run()
         if run.failed:
             self.missing.append((stage, run.failed))
@@ -146,8 +154,25 @@ class _Coordinator(Telling):
         if isinstance(write, Blocks) and isinstance(write.target, Strided):
             return (write.target.file.dev, write.target.file.ino) in self._new
         if isinstance(write, Blocks):
+            if isinstance(write.target, Tiled) and not self._is_new(write.target):
+                return False
             return self.pool.separate and self.limits.on_error != "skip"
         return isinstance(write, Scratch)
+
+    def _is_new(self, target: Tiled) -> bool:
+        return isinstance(target.table, ZarrTable) and target.table.array.folder in self._folders
+
+    def _leaves_out(self, stage: Stage, number: int) -> bool:
+        """Whether blocks of an array in pieces that was there may keep some of what it holds."""
+        write, value = stage.writes[number], stage.kernel.values[number]
+        if not isinstance(write, Blocks) or not isinstance(write.target, Tiled):
+            return False
+        if self._is_new(write.target):
+            return False
+        call = value.call if isinstance(value, Pick) else value
+        # What is returned is stored whole; what is filled by a function may be filled in part.
+        filled = isinstance(call, Call) and call.form != "block"
+        return filled or (self.limits.on_error == "skip" and bool(calls_in([value])))
 
     def _with_results(self, stage: Stage) -> Stage:
         """Put arrays in memory where the stage reads what an earlier one has made."""

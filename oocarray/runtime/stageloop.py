@@ -158,17 +158,22 @@ class StageLoop:
 
     def _died(self, death: Died) -> None:
         lost = self.handing.lost(death.worker, death.beat)
+        torn = False
         if self.changes is not None:
             # What is in the page cache is there, whoever put it there.
-            for order in lost.done:
-                self._well(Answer(death.worker, order.task))
+            if self.changes.computed(order.task for order in lost.done):
+                for order in lost.done:
+                    self._well(Answer(death.worker, order.task))
+            else:
+                torn = bool(lost.done)
             lost = lost._replace(done=())
             if lost.running is not None:
                 self.changes.torn.add(lost.running)
-        if self.stopped or not (self.handing.busy or self.handing.waiting or lost):
+                torn = True
+        if self.stopped or not (self.handing.busy or self.handing.waiting or lost or torn):
             return
         error = death_error(death, self.stage, self.job, self.causes)
-        if lost.running is not None and self.changes is not None:
+        if torn:
             self.failure = self.failure or error
             return
         retries = self.handing.retries

@@ -76,7 +76,12 @@ class StageRun:
     """One stage on its way."""
 
     def __init__(
-        self, coordinator: Coordinator, number: int, stage: Stage, fresh: tuple[int, ...] = ()
+        self,
+        coordinator: Coordinator,
+        number: int,
+        stage: Stage,
+        fresh: tuple[int, ...] = (),
+        old: tuple[int, ...] = (),
     ) -> None:
         self.coordinator, self.number, self.stage = coordinator, number, stage
         self.pool, self.limits = coordinator.pool, coordinator.limits
@@ -94,7 +99,7 @@ class StageRun:
         self.files: StageFiles
         self.arguments: list[FileKey] = []
         self.argument_bytes = 0
-        self.fresh = fresh
+        self.fresh, self._old = fresh, old
         self.failed: dict[Coords, str] = {}
         """Blocks that the run goes on without, and what their functions raised."""
 
@@ -211,6 +216,7 @@ class StageRun:
             drop=self.drop != "never",
             keep=self.policy == "resident" and self.drop == "never",
             fresh=self.fresh,
+            old=self._old,
             on_error=self.limits.on_error,
             fill_value=self.limits.fill_value,
             errstate=np.geterr(),

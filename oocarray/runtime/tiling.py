@@ -133,7 +133,14 @@ class TileWriter:
 
     def lend(self, regions: list[Region], lent: list[Lent]) -> None:
         """Have regions that a task stores into; what is lent goes to `lent`."""
-        lent += [self._one(region) for region in regions if not is_empty(region)]
+        # One by one: what is there already is to be let go of where the next one cannot be had.
+        lent.extend(self._one(region) for region in regions if not is_empty(region))
+
+    def abandon(self, lent: list[Lent]) -> None:
+        """Let go of what was lent; nothing of it is stored."""
+        for one in lent:
+            one.release()
+        lent.clear()
 
     def _one(self, region: Region) -> Lent:
         parts = list(self._view.parts(region))
@@ -181,13 +188,17 @@ class TileWriter:
             It could not be written.
         """
         kept = 0
-        for one in lent:
-            for part in one.parts:
-                self._store(part, part.at(one.block))
-            if one.window is not None and self._away:
-                calls.wait_written(one.fd, one.window.origin, one.window.length)
-                one.drop = True
-            kept += one.release()
+        try:
+            for one in lent:
+                for part in one.parts:
+                    self._store(part, part.at(one.block))
+                if one.window is not None and self._away:
+                    calls.wait_written(one.fd, one.window.origin, one.window.length)
+                    one.drop = True
+                kept += one.release()
+        except BaseException:
+            self.abandon(lent)
+            raise
         return kept
 
     def _store(self, part: Part, block: Block) -> None:

@@ -143,10 +143,10 @@ class Draft:
         if self.fd < 0:
             raise ValueError(f"the draft of {self.path} is closed")
         try:
-            if durability != "none":
-                os.fsync(self.fd)
             if self._part:
                 os.fchmod(self.fd, self._mode)
+            if durability != "none":
+                os.fsync(self.fd)
             if self._overwrite:
                 self._check_target()
             try:
@@ -296,9 +296,9 @@ class Draft:
                 if not done:
                     raise OSError(errno.EIO, "the unfinished file ended early", self.path)
                 at += done
+            os.fchmod(self.fd, self._mode)
             if durability != "none":
                 os.fsync(self.fd)
-            os.fchmod(self.fd, self._mode)
         finally:
             # Without a copy it is still the draft's own, and `discard` closes it.
             if self.fd != unnamed:

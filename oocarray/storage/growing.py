@@ -93,7 +93,8 @@ def grow(fd: int, layout: Strided, rows: int, pieces: Iterable[Any], durable: bo
     FormatError
         As `check_growable`.
     OSError
-        No room on the disk (with both numbers), or it failed: the file is as it was.
+        No room on the disk (with both numbers), or it failed: the file is as it was, but where
+        only the last wait for the disk failed, which the message says.
     """
     header = check_growable(layout, fd)
     shape = (header.shape[0] + rows, *header.shape[1:])
@@ -113,7 +114,7 @@ def grow(fd: int, layout: Strided, rows: int, pieces: Iterable[Any], durable: bo
             os.fdatasync(fd)
         os.pwrite(fd, fresh[first:last], first)
         if durable:
-            os.fdatasync(fd)
+            _sync_header(fd, layout.file.path)
     except BaseException:
         # Not if the exception came behind the header: then the rows are there.
         with contextlib.suppress(OSError):
@@ -123,6 +124,14 @@ def grow(fd: int, layout: Strided, rows: int, pieces: Iterable[Any], durable: bo
     key = FileKey.of(fd, layout.file.path).with_header(fresh)
     strides = dense_strides(shape, header.dtype.itemsize, "C")
     return replace(layout, file=key, shape=shape, strides=strides)
+
+
+def _sync_header(fd: int, path: str) -> None:
+    try:
+        os.fdatasync(fd)
+    except OSError as error:
+        text = f"{error.strerror}; the rows are in the file, but may not be on the disk: append "
+        raise OSError(error.errno, f"{text}them no second time", path) from error
 
 
 def _difference(before: bytes, fresh: bytes, path: str) -> tuple[int, int]:

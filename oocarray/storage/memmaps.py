@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .files import open_regular
 from .layout import FileKey, Strided
 
 __all__ = ["as_memmap", "layout_of"]
@@ -53,15 +54,24 @@ def as_memmap(layout: Strided, mode: str) -> np.memmap[Any, Any]:
     ------
     ValueError
         It has no elements: nothing can be mapped.
+    InputChangedError, TruncatedFileError
+        The file is not the one that was opened any more: NumPy would make a short one longer.
     """
     path, order = layout.file.path, layout.contiguous
     if not layout.size:
         raise ValueError(f"{path}: an array without elements cannot be mapped")
     how: Any = mode
-    if order:
-        return np.memmap(path, layout.dtype, how, layout.offset, layout.shape, order)  # type: ignore[call-overload,no-any-return]
-    start, stop = layout.span()
-    raw: Any = np.memmap(path, np.uint8, how, start, (stop - start,))
+    writable = mode != "r"
+
+    def regular(path: str, flags: int) -> int:
+        return open_regular(path, writable)
+
+    with open(path, "r+b" if writable else "rb", opener=regular) as file:
+        layout.file.check_open(file.fileno())
+        if order:
+            return np.memmap(file, layout.dtype, how, layout.offset, layout.shape, order)  # type: ignore[call-overload,no-any-return]
+        start, stop = layout.span()
+        raw: Any = np.memmap(file, np.uint8, how, start, (stop - start,))
     view: Any = np.ndarray.__new__(
         np.memmap, layout.shape, layout.dtype, raw, layout.offset - start, layout.strides
     )

@@ -99,8 +99,7 @@ class StackTable:
     def holds(self, file: FileKey, reach: Sequence[tuple[int, int]]) -> bool:
         """Whether elements lie in a file, of those from first to last along each axis."""
         first, last = map(self.cuts[self.axis].find, reach[self.axis])
-        inode = file.dev, file.ino
-        return any((dev, ino) == inode for dev, ino, *_ in self.seen[first : last + 1])
+        return (file.dev, file.ino) in (one[:2] for one in self.seen[first : last + 1])
 
     def open(self, writable: bool) -> Pieces:
         """Prepare to open its files, one by one; PermissionError if `writable` is set."""

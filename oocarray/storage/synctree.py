@@ -23,7 +23,7 @@ def sync_tree(folder: str) -> None:
     # Before the folder has its name the order is nobody's concern.
     paths = (
         path
-        for parent, _, names in os.walk(folder)
+        for parent, _, names in os.walk(folder, onerror=_raise)
         for path in (parent, *(os.path.join(parent, name) for name in names))
     )
     with ThreadPoolExecutor(_SYNCS) as pool:
@@ -33,6 +33,10 @@ def sync_tree(folder: str) -> None:
             except RuntimeError:  # no thread can be started, or none any more
                 for path in some:
                     sync(path)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def sync(path: str) -> None:

@@ -143,34 +143,38 @@ class ZarrDraft:
         FileExistsError
             The target appeared meanwhile.
         OSError
-            The disk refused; the draft is discarded, an earlier target is as it was.
+            The disk refused; the draft is discarded, an earlier target is as it was (unless only
+            the folder around them could not be written after the new one had replaced it).
         """
         if durability not in DURABILITIES:
             raise ValueError(f"durability is one of {DURABILITIES}, not {durability!r}")
         if self._state != "part":
             raise ValueError(f"the draft of {self.path} is closed")
         try:
+            os.chmod(self.folder, self._mode)
             if durability != "none":
                 sync_tree(self.folder)
-            os.chmod(self.folder, self._mode)
             old = self._beside("old") if self._check_target() else ""
             if old:
                 os.rename(self.path, old)
             try:
                 self._show()
             except BaseException:
-                if old:
+                # Ctrl-C may come behind the renaming, too: then the new one is there.
+                if old and not os.path.lexists(self.path):
                     os.rename(old, self.path)
                 raise
         except BaseException:
             self.discard()
             raise
         self.folder, self._state = self.path, "published"
-        if durability != "none":
-            # The folder around it may be had through a link.
-            sync(os.path.realpath(os.path.dirname(self.path)))
-        if old:
-            self._remove_old(old)
+        try:
+            if durability != "none":
+                # The folder around it may be had through a link.
+                sync(os.path.realpath(os.path.dirname(self.path)))
+        finally:
+            if old:
+                self._remove_old(old)
         key = FileKey.of(os.path.join(self.path, "zarr.json"))
         return key.with_header(self.array.document)
 

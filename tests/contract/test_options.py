@@ -59,7 +59,7 @@ def test_durable_changes_of_what_is_there(
     oo.store(inputs["a"] * 3, changed, durability="none")
     assert not synced
     oo.store(inputs["a"] * 4, changed, durability="machine")
-    assert synced == ([] if backend == "mapped" else ["all"])
+    assert synced == ["all"]
     np.testing.assert_array_equal(z.compute(), arrays()["a"] * 4)
 
 

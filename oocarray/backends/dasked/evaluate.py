@@ -17,8 +17,14 @@ from ...storage.draft import Unpublished
 from ...storage.filekey import MEMORY
 from ...storage.layout import Strided
 from ...storage.tiled import Tiled
-from ...storage.zarrtable import ZarrTable
-from ..ending import descriptors, evaluation, part_names, refuse_ours, sync_changed
+from ..ending import (
+    descriptors,
+    evaluation,
+    part_names,
+    refuse_ours,
+    sync_changed,
+    zarr_folders,
+)
 from .beforehand import reduce_beforehand
 from .given import computed, computing, counted, refuse, typed
 from .overlaps import check_roots
@@ -162,9 +168,7 @@ def _settle(roots: Sequence[Root], options: Options, drafts: Sequence[Unpublishe
         if isinstance(root.target, Strided) and os.path.exists(root.target.file.path):
             with open(root.target.file.path, "rb") as stream:
                 os.fsync(stream.fileno())
-    tables = [root.target.table for root in roots if isinstance(root.target, Tiled)]
-    folders = {table.array.folder for table in tables if isinstance(table, ZarrTable)}
-    sync_changed(folders, drafts)
+    sync_changed(zarr_folders(roots), drafts)
 
 
 def _how(options: Options) -> dict[str, Any]:
