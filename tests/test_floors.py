@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"errors", "units", "grid", "walks", "batching", "chunking", "amplification"}
     | {"pages", "storage"},
-    {"plan", "program", "regions", "validate", "estimate", "budget"}
+    {"plan", "program", "regions", "overlaps", "validate", "estimate", "budget"}
     | {"jit", "linking", "machine", "vectormath", "kernels", "leaves", "operations", "fusing"},
     {"runtime", "observe", "bar", "notebook", "held", "meter"},
     {"lazy"},

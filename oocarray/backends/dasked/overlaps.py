@@ -15,11 +15,11 @@ from ...lazy.graph import Root
 from ...lazy.lower import lower
 from ...lazy.node import postorder
 from ...lazy.pointed import PointedNode
+from ...overlaps import check_overlaps, share_bytes
 from ...plan import InMemory, Options, Source
 from ...storage.layout import Strided
 from ...storage.naming import path_of
 from ...storage.tiled import Tiled
-from ...validate import check_overlaps, share_bytes
 from ..learning import learn_dtypes
 
 __all__ = ["check_roots"]

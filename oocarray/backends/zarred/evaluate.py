@@ -13,11 +13,11 @@ from ...lazy.graph import Root, flexible
 from ...lazy.lower import lower
 from ...lazy.node import postorder, remade
 from ...lazy.regrid import regrid
+from ...overlaps import check_overlaps
 from ...plan import Options
 from ...runtime.interrupts import ends_by_sigterm
 from ...storage.draft import Unpublished
 from ...storage.tiled import Tiled
-from ...validate import check_overlaps
 from ..ending import evaluation, refuse_ours
 from ..learning import learn_dtypes
 from ..settling import Settling
