@@ -309,7 +309,8 @@ def _outer_assigned(node: Node, key: Any, given: Node) -> OpNode:
         parts[dots : dots + 1] = [slice(None)] * (len(node.shape) - len(parts) + 1)
     arrays = [n for n, part in enumerate(parts) if isinstance(part, np.ndarray)]
     plain = [p for p in parts if isinstance(p, slice) and p == slice(None)]
-    if len(arrays) != 1 or len(plain) != len(parts) - 1:
+    one = len(arrays) == 1 and parts[arrays[0]].ndim == 1
+    if not one or len(plain) != len(parts) - 1:
         raise NotImplementedError(
             "an expression takes values at positions along one axis at a time; store() it and "
             "assign there"

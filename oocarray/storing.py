@@ -246,11 +246,12 @@ def _begin_store(
     place = _place_of(target, array)
     in_place: bool | None = False
     made = (OpNode, MapNode, PickNode) if options.backend == "mapped" else OpNode
-    if isinstance(place, Strided | Tiled) and isinstance(node, made):
+    if isinstance(place, Strided | Tiled):
         # What is made of the very elements that it replaces is not to be made twice; what is
         # made of others of them is made before.  The others' blocks of a function are copies.
-        in_place = None if seen(node, place) else replaces(node, place)
-        if in_place is None:
+        in_place = isinstance(node, made) and replaces(node, place)
+        if in_place is None or seen(node, place):
+            in_place = False
             node = MemoryNode(np.asarray(evaluate([Root(node)], options)[0]))
         elif in_place:
             node = replaced_by(node, place)

@@ -334,3 +334,67 @@ def test_outputs_of_one_function_beside_its_own_input_are_refused(tmp_path: Path
         more.store(x)
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), np.arange(100.0) + 1)
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.arange(100.0) * 2)
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "threads", "processes"])
+def test_what_is_written_is_not_read_by_another_result_of_the_run(
+    tmp_path: Path, scheduler: str
+) -> None:
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.arange(100.0))
+    a, b = oo.open(tmp_path / "a.npy"), oo.open(tmp_path / "b.npy", "r+")
+    memory = np.arange(100.0)
+    with oo.options(scheduler=scheduler, progress=False, workers=2):
+        for target, other in ((b, b), (memory, oo.from_array(memory))):
+            for asked in (
+                oo.store(a + other, tmp_path / "c.npy", compute=False),
+                (a * other).sum(),
+            ):
+                with pytest.raises(OverlapError, match="in a new file first"):
+                    oo.compute(oo.store(a + 1, target, compute=False), asked)
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.arange(100.0))
+        assert not (tmp_path / "c.npy").exists()
+        oo.store(b.view()[::-1], b)
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.arange(100.0)[::-1])
+
+
+@pytest.mark.parametrize("ufunc", [np.divmod, np.modf, np.frexp])
+def test_several_outputs_of_which_one_is_the_input(file: Any, ufunc: np.ufunc) -> None:
+    arguments = (3,) if ufunc.nin == 2 else ()
+    first, second = ufunc(START, *arguments)
+    rest = np.empty(START.shape, second.dtype)
+    ufunc(file, *arguments, out=(file, rest))
+    np.testing.assert_array_equal(file.compute(), first)
+    np.testing.assert_array_equal(rest, second)
+
+
+def test_what_was_built_for_a_selection_is_not_used_for_another(file: Any) -> None:
+    few = file[file[:, 0] > 20]
+    assert len(few) == 6
+    turned = few.map_blocks(np.negative, dtype="f8")
+    sums = few.sum(axis=1) * 2
+    places = oo.nonzero(file[:, 0] > 20)[0]
+    assert len(places) == 6
+    picked = oo.from_array(np.arange(10.0))[places][::-1]
+    for number in (1000, 0):
+        file[5:, 0] = number
+        file[3, 0] = 1000
+        for built in (turned, sums, picked):
+            with pytest.raises(oo.InputChangedError, match="select again"):
+                built.compute()
+        np.testing.assert_array_equal(few.compute(), file.compute()[file.compute()[:, 0] > 20])
+
+
+def test_a_mask_of_a_function_follows_what_the_function_is_given() -> None:
+    x, limit = oo.from_array(np.arange(10.0)), np.array([5.0])
+    y = x[x.map_blocks(lambda block, limit: block > limit, limit, dtype=bool)]
+    with oo.options(scheduler="serial"):
+        assert y.compute().tolist() == [6, 7, 8, 9]
+        limit[0] = 7
+        assert y.compute().tolist() == [8, 9]
+
+
+def test_positions_of_several_axes_are_refused_in_an_expression() -> None:
+    e = oo.from_array(np.zeros(5)) + 0
+    with pytest.raises(NotImplementedError, match="along one axis"):
+        e[np.array([[0, 1], [2, 3]])] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..errors import InputChangedError
 from ..lazy.counted import CountedNode, counted
-from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, StoredNode
+from ..lazy.expr import KeptNode, MapNode, MemoryNode, Node, OpNode, ReduceNode, StoredNode
 from ..lazy.graph import Root
 from ..lazy.identity import identity
 from ..lazy.node import Learnt, is_run, postorder, remade
@@ -77,7 +78,9 @@ class Settling:
     def _settled(self, node: Node) -> Node:
         fresh = remade(node, [self._copies[id(child)][1] for child in node.children])
         if isinstance(node, OpNode) and node.built is not None:
-            _check_extents(node, [child.shape for child in fresh.children])
+            _check_extents(node, node.built, [child.shape for child in fresh.children])
+        elif isinstance(node, MapNode | ReduceNode | PointedNode) and _selects(node):
+            _check_extents(node, *_extents(node, fresh))
         if isinstance(fresh, MapNode) and any(isinstance(v, Node) for v in fresh.kwargs.values()):
             kwargs = {
                 name: self._whole(value) if isinstance(value, Node) else value
@@ -101,9 +104,28 @@ class Settling:
         return _array_of(node, self._options)
 
 
-def _check_extents(node: OpNode, shapes: list[tuple[int, ...]]) -> None:
-    """Refuse an operation that was built for a selection that has changed since."""
-    for before, now in zip(node.built or (), shapes, strict=True):
+def _selects(node: Node) -> bool:
+    """Whether extents of what it is made of may be others at each evaluation."""
+    return any(isinstance(below, CountedNode) for below in postorder(node))
+
+
+def _extents(node: Node, fresh: Node) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Shapes that a node was built for, and what they are now."""
+    if isinstance(node, MapNode):
+        shapes = [child.shape for child in fresh.children]
+        return [tuple(map(sum, cut)) for cut in node.plan.inputs], shapes
+    if isinstance(node, PointedNode):
+        assert isinstance(fresh, PointedNode)
+        return [node.shape], [PointedNode.of(fresh.array, fresh.key).shape]
+    assert isinstance(fresh, ReduceNode)
+    return [node.shape], [fresh.result_shape]
+
+
+def _check_extents(
+    node: Node, built: Sequence[tuple[int, ...]], shapes: Sequence[tuple[int, ...]]
+) -> None:
+    """Refuse a node that was built for a selection that has changed since."""
+    for before, now in zip(built, shapes, strict=True):
         known = not any(extent != extent for extent in before)
         if known and tuple(before) != tuple(now):
             raise InputChangedError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..grid import Chunks
 from ..storage.layout import Strided
-from .expr import OpNode
+from .expr import MapNode, OpNode
 from .node import Learnt, MemoryNode, Node, StoredNode, postorder
 from .written import writes
 
@@ -132,6 +132,14 @@ def _changed(path: str) -> int:
         return 0
 
 
+def _plain(call: MapNode) -> bool:
+    """Whether a function is given nothing but blocks, and what cannot change."""
+    fixed = (Node, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
+    return all(isinstance(value, fixed) for value in call.args) and all(
+        isinstance(value, fixed[1:]) for value in call.kwargs.values()
+    )
+
+
 def _state(node: Node) -> Any:
     """What would differ if what a node is made of had been written; None if that cannot be told."""
     found = []
@@ -142,4 +150,6 @@ def _state(node: Node) -> Any:
         elif isinstance(below, (StoredNode, MemoryNode)):
             # Of an array in pieces the file that is known, a zarr.json say, stays as it is.
             return None
+        elif isinstance(below, MapNode) and not _plain(below):
+            return None  # what a function is given beside blocks may change, too
     return tuple(found)

@@ -171,6 +171,13 @@ class ReduceNode(Node):
         return cls(source, make, _result_shape(make, source.shape, dtype), name)
 
     @property
+    def result_shape(self) -> tuple[int, ...]:
+        """What it is made of leaves now, as far as that is known."""
+        if self.source.dtypes is None:
+            return self.shape
+        return _result_shape(self.make, self.source.shape, self.source.dtypes[0])
+
+    @property
     def free(self) -> bool:
         return self.set_chunks is None
 
@@ -190,7 +197,11 @@ class ReduceNode(Node):
 
     @property
     def chunks(self) -> Chunks:
-        return auto_chunks(self.shape, 8) if self.set_chunks is None else self.set_chunks
+        if self.set_chunks is not None:
+            return self.set_chunks
+        if any(map(math.isnan, self.shape)):
+            return tuple((extent,) for extent in self.shape)
+        return auto_chunks(self.shape, 8)
 
 
 def _stand_in(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ def identity(node: Node, name: Callable[[Node], int] = id) -> Any:
     if isinstance(node, MemoryNode):
         array = node.array
         where = array.__array_interface__["data"][0] if array.size else id(array)
-        return "memory", where, array.shape, array.strides, array.dtype.str, node.set_chunks
+        return "memory", where, array.shape, array.strides, array.dtype, node.set_chunks
     if isinstance(node, PickNode):
         return "pick", children, node.output
     if isinstance(node, OpNode):

@@ -61,6 +61,8 @@ class PointedNode(Node):
 
     @property
     def chunks(self) -> Chunks:
+        if any(map(math.isnan, self.shape)):
+            return tuple((extent,) for extent in self.shape)
         return auto_chunks(self.shape, self.grain)
 
 
