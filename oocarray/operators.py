@@ -7,6 +7,7 @@ array it makes a new expression.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +167,10 @@ class Operators:
             return _single(array, "item").item()
         key = args[0] if len(args) == 1 else args
         if not isinstance(key, tuple) and array.ndim != 1:
-            key = tuple(int(at) for at in np.unravel_index(int(key), array.shape))
+            at = operator.index(key)
+            if not -array.size <= at < array.size:
+                raise IndexError(f"index {at} is out of bounds for size {array.size}")
+            key = tuple(int(place) for place in np.unravel_index(at % array.size, array.shape))
         return np.asarray(array[key].compute()).item()
 
     def tolist(self) -> Any:

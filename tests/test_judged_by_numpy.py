@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -232,3 +233,75 @@ def test_many_blocks_and_pieces(scheduler: str) -> None:
         if numpys is not None:
             np.testing.assert_array_equal(mine, numpys)
     np.testing.assert_allclose(found[3], (a + b).sum(axis=1), rtol=1e-12, atol=1e-11)
+
+
+# ---- by position --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "nansum", "mean", "nanmean", "min", "max", "nanmax", "any", "all"]
+)
+def test_keepdims_by_position(name):
+    function, array = getattr(np, name), np.arange(12.0).reshape(3, 4)
+    before = () if name in ("min", "max", "nanmax", "any", "all") else (None,)
+    found = function(oo.from_array(array), 0, *before, None, True)
+    np.testing.assert_array_equal(found, function(array, 0, *before, None, True))
+    assert found.shape == (1, 4)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "nanvar"])
+def test_ddof_and_keepdims_by_position(name):
+    function, array = getattr(np, name), np.arange(12.0).reshape(3, 4)
+    found = function(oo.from_array(array), 0, None, None, 1, True)
+    np.testing.assert_allclose(found, function(array, 0, None, None, 1, True))
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "sum", "mean"])
+def test_out_by_position(name):
+    function, array = getattr(np, name), np.arange(12.0).reshape(3, 4)
+    wanted = function(array, 0)
+    out = np.zeros_like(wanted)
+    function(oo.from_array(array), 0, None, out)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_small_integers_do_not_wrap_around():
+    y = np.arange(4.0) ** 2
+    for dtype in ("u1", "u2", "u8", "i1"):
+        at = np.array([3, 2, 1, 0], dtype)
+        np.testing.assert_allclose(oo.gradient(y, at).compute(), np.gradient(y, at))
+    far = np.array([-100, 100], "i1")
+    np.testing.assert_allclose(oo.gradient(y[:2], far).compute(), np.gradient(y[:2], far))
+    x = np.arange(300)
+    for dtype in ("u1", "i1"):
+        at = np.array([1, 2], dtype)
+        for mode in ("wrap", "clip"):
+            found = oo.take(oo.from_array(x), at, mode=mode).compute()
+            np.testing.assert_array_equal(found, np.take(x, at, mode=mode))
+
+
+def test_items_from_the_end():
+    x = np.arange(6).reshape(2, 3)
+    assert oo.from_array(x).item(-1) == 5
+    assert oo.from_array(x).item(-6) == 0
+    for at in (6, -7):
+        with pytest.raises(IndexError, match="out of bounds"):
+            oo.from_array(x).item(at)
+
+
+def test_views_of_one_memory_by_other_fields_are_two_arrays():
+    a = np.zeros(3, [("x", "<i4"), ("y", "<f4")])
+    a["x"] = 5
+    b = a.view([("p", "<f4"), ("q", "<i4")])
+    one, two = oo.compute(oo.from_array(a), oo.from_array(b), scheduler="serial")
+    assert (one.dtype.names, two.dtype.names) == (("x", "y"), ("p", "q"))
+    one, two = oo.compute(oo.from_array(a[["x"]]), oo.from_array(a[["y"]]), scheduler="serial")
+    assert (one.dtype.names, two.dtype.names) == (("x",), ("y",))
+
+
+def test_blocks_of_a_reduction_of_a_selection_are_not_known():
+    x = oo.from_array(np.arange(12.0).reshape(4, 3))
+    s = x[x[:, 0] > 3].sum(axis=1)
+    assert len(s.chunks) == 1
+    assert math.isnan(s.chunks[0][0])
+    np.testing.assert_array_equal(oo.map_blocks(np.sqrt, s, dtype="f8").compute() ** 2, s.compute())

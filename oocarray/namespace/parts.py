@@ -59,6 +59,7 @@ def take(x: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
         extent = known(array, "take()")[axis]
         if at.size and not extent:
             raise IndexError("cannot do a non-empty take from an empty axes.")
+        at = at.astype(np.intp)
         at = at % max(extent, 1) if mode == "wrap" else at.clip(0, max(extent - 1, 0))
     if not isinstance(at, Array) and at.ndim == 0:
         at = operator.index(at[()])

@@ -62,6 +62,7 @@ def dispatched(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
             f"np.{name} has no counterpart for out-of-core arrays; {_advice(name)}, or compute() "
             "the array first if it fits in memory"
         )
+    args, kwargs = _by_name(function, mine, args, kwargs)
     given = {key: value for key, value in kwargs.items() if value is not np._NoValue}
     out = given.get("out")
     if out is not None and "out" not in _parameters(mine):
@@ -85,6 +86,29 @@ def dispatched(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
             f"oocarray's {name} takes no {unknown[0]}=; it takes {', '.join(_parameters(mine))}"
         )
     return mine(*args, **given)
+
+
+_OPTIONS = {"out", "keepdims", "dtype", "where", "initial", "order", "subok", "casting", "mean"}
+
+
+def _by_name(
+    function: Callable[..., Any],
+    mine: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Arguments by position that stand at another place, or nowhere, in ours are given by name."""
+    theirs, ours = list(_parameters(function).values()), list(_parameters(mine))
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [each.name for each in theirs]
+    if len(args) > len(theirs) or any(each.kind not in plain for each in theirs[: len(args)]):
+        return args, kwargs
+    for place in range(1, len(args)):
+        name = names[place]
+        other = ours[place] if place < len(ours) else None
+        if name != other and (name in ours or name in _OPTIONS or other in names):
+            return args[:place], {**dict(zip(names[place:], args[place:], strict=False)), **kwargs}
+    return args, kwargs
 
 
 def counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:

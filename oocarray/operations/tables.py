@@ -84,6 +84,8 @@ class Gradient(Operation):
         spacing: Any = self.spacing.value
         if len(args.shapes) > 1:
             every = args.pull(1, whole(args.shapes[1]))
+            if every.dtype.kind in "iu":
+                every = every.astype(np.float64)  # as NumPy: small ones would wrap around
             steps = np.diff(every)
             spacing = every[near[axis]]
             if bool((steps == steps[0]).all()):
