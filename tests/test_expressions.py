@@ -358,3 +358,13 @@ def test_strings_are_compared_element_by_element():
     assert (x != "ab").compute().tolist() == (data != "ab").tolist()
     assert (oo.from_array(data.astype("S")) == b"ab").compute().tolist() == [True, False, True]
     assert x[x == "ab"].compute().tolist() == ["ab", "ab"]
+
+
+def test_long_chains_are_cut_finer_too(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2000, 2000)))
+    y = oo.open(tmp_path / "x.npy")
+    for _ in range(1200):
+        y = y + 1
+    with oo.options(memory="24 MiB", scheduler="serial", progress=False):
+        z = y.store(tmp_path / "z.npy")
+    assert z.view().min() == z.view().max() == 1200

@@ -20,6 +20,7 @@ from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
 from .graph import Root, flexible, has_decoded
 from .leafcuts import leaves_of
+from .node import postorder
 
 __all__ = ["split_blocks", "splittable_axes"]
 
@@ -101,18 +102,23 @@ class _Split:
 
     def operation(self, node: OpNode) -> Node:
         """Rewrite what is made by operations: any part of it can be made, if no block is in it."""
-        if id(node) not in self.made:
-            args = tuple(
-                self.root(arg) if isinstance(arg, (OpNode, ReduceNode)) else arg
-                for arg in node.args
-            )
-            fresh = node if all(map(operator.is_, args, node.args)) else replace(node, args=args)
-            if flexible(node):
-                whole = node.operation.uncut([arg.shape for arg in node.args])
-                pieces = self.pieces(node, [a for a in range(len(node.shape)) if a not in whole])
-                fresh = replace(fresh, set_chunks=pieces)
-            self.made[id(node)] = fresh
+        # From the bottom, not by recursion: chains are as long as people make them.
+        for one in postorder(node, lambda one: id(one) not in self.made and type(one) is OpNode):
+            if isinstance(one, OpNode) and id(one) not in self.made:
+                self.made[id(one)] = self.operated(one)
         return self.made[id(node)]
+
+    def operated(self, node: OpNode) -> Node:
+        """The same of one operation, whose arguments are rewritten already."""
+        args = tuple(
+            self.root(arg) if isinstance(arg, (OpNode, ReduceNode)) else arg for arg in node.args
+        )
+        fresh = node if all(map(operator.is_, args, node.args)) else replace(node, args=args)
+        if flexible(node):
+            whole = node.operation.uncut([arg.shape for arg in node.args])
+            pieces = self.pieces(node, [a for a in range(len(node.shape)) if a not in whole])
+            fresh = replace(fresh, set_chunks=pieces)
+        return fresh
 
     def pieces(self, node: Node, axes: Sequence[int]) -> Chunks:
         """Cut the blocks of a node along some axes so that an item costs no more than its share."""
