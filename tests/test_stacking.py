@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import oocarray as oo
 from oocarray.errors import (
     ClosedError,
     DtypeError,
@@ -506,3 +507,22 @@ def test_stacks_are_told_apart(npy: Make) -> None:
     ]
     assert len(set(tables)) == len(tables)
     assert open_stack([a, b]).place in set(tables)
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "processes"])
+def test_a_file_of_a_stack_that_changes_meanwhile_is_noticed(tmp_path, scheduler):
+    names = [tmp_path / f"{n}.npy" for n in range(3)]
+    for name in names:
+        np.save(name, np.zeros(10))
+
+    def changes(block, block_id=None):
+        if block_id == (0,):
+            os.utime(names[1], ns=(1, 1))
+        return block
+
+    x = oo.open(names)
+    with oo.options(scheduler=scheduler, workers=1, progress=False):
+        with pytest.raises(oo.InputChangedError, match="one of a stack, was changed"):
+            x.map_blocks(changes, dtype="f8").sum().compute()
+        # What is not read may change.
+        assert x[20:].map_blocks(changes, dtype="f8").sum().compute() == 0

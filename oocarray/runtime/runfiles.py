@@ -54,6 +54,8 @@ class RunFiles:
         self._keys: dict[FileId, dict[FileKey, None]] = {}
         self._stamps: dict[FileId, tuple[int, int]] = {}
         self._written = {(key.dev, key.ino) for key in _written(plan)}
+        self._stacked = {key.path: stamp for key in _stacked(plan) if (stamp := _state_of(key))}
+        """Files of stacks, too many to be held open: they are only compared."""
         _all.add(self)
         try:
             for key in (*_written(plan), *_read(plan)):
@@ -129,6 +131,9 @@ class RunFiles:
                     )
                 if not _named(key.path, name):
                     raise _lost(key.path, written)
+        for path, state in self._stacked.items():
+            if _state_of(path) != state:
+                raise InputChangedError(f"{path}, one of a stack, was changed while it was read")
 
     def close(self, unlock: bool = True) -> None:
         """Let go of the files; harmless twice.
@@ -169,6 +174,22 @@ def _written(plan: Plan) -> Iterator[FileKey]:
 def _read(plan: Plan) -> Iterator[FileKey]:
     for stage in plan.stages:
         yield from _of_files(access.source for access in stage.reads)
+
+
+def _stacked(plan: Plan) -> Iterator[FileKey]:
+    for stage in plan.stages:
+        for access in stage.reads:
+            if isinstance(access.source, Tiled):
+                yield from (key for key in access.source.files if key != access.source.file)
+
+
+def _state_of(file: FileKey | str) -> tuple[int, ...] | None:
+    """What is compared of a file of a stack; None of one that is not there: reading it tells."""
+    try:
+        found = os.stat(file.path if isinstance(file, FileKey) else file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _of_files(sources: Iterable[object]) -> Iterator[FileKey]:

@@ -96,10 +96,10 @@ class StackTable:
         shape[self.axis] = stop - start
         return Strided(key, offset, tuple(shape), self.dtype, self.strides[number])
 
-    def holds(self, file: FileKey, reach: Sequence[tuple[int, int]]) -> bool:
-        """Whether elements lie in a file, of those from first to last along each axis."""
+    def files(self, reach: Sequence[tuple[int, int]]) -> list[FileKey]:
+        """Those of the elements from first to last along each axis, as they were opened."""
         first, last = map(self.cuts[self.axis].find, reach[self.axis])
-        return (file.dev, file.ino) in (one[:2] for one in self.seen[first : last + 1])
+        return [self.layout(number).file for number in range(first, last + 1)]
 
     def open(self, writable: bool) -> Pieces:
         """Prepare to open its files, one by one; PermissionError if `writable` is set."""

@@ -291,10 +291,18 @@ class Tiled:
             for (low, high), (near, far) in zip(mine, theirs, strict=True)
         )
 
+    @property
+    def files(self) -> list[FileKey]:
+        """The files that its elements lie in; of a Zarr array its metadata stand for all."""
+        # Only a stack lies in several.
+        several = getattr(self.table, "files", None)
+        if several is None or 0 in self.shape:
+            return [self.file]
+        found: list[FileKey] = several(self._reach())
+        return found
+
     def _lies_in(self, file: FileKey) -> bool:
-        # Only a stack lies in several files; of a Zarr array its metadata stand for all.
-        holds = getattr(self.table, "holds", None)
-        return self.file.same_file(file) if holds is None else bool(holds(file, self._reach()))
+        return any(one.same_file(file) for one in self.files)
 
     def _reach(self) -> list[tuple[int, int]]:
         """First and last element of each axis of the table."""
