@@ -429,3 +429,20 @@ def test_single_elements_keep_their_byte_order(tmp_path, dtype, how, scheduler):
             assert y.compute().tolist() == [1, 6, 1]
         oo.from_array(np.array(1.0)).store(tmp_path / "zero.zarr", **how)
         assert zarr.open_array(tmp_path / "zero.zarr")[...] == 1
+
+
+def test_expressions_over_pieces_have_the_same_bits_under_any_budget(tmp_path):
+    """Blocks are cut finer where memory is little; the leaves of what is reduced are not."""
+    array = np.random.default_rng(5).random((1024, 2048))
+    oo.from_array(array).store(tmp_path / "x.zarr", chunks=(256, 2048), shards=False)
+    np.save(tmp_path / "a.npy", array[:300])
+    np.save(tmp_path / "b.npy", array[300:])
+    for x in (
+        oo.open(tmp_path / "x.zarr"),
+        oo.open([tmp_path / "a.npy", tmp_path / "b.npy"]),
+    ):
+        found = {
+            (x * 2).var(axis=0).compute(memory=memory, workers=2, scheduler="threads").tobytes()
+            for memory in ("1 GiB", "64 MiB", "24 MiB", "12 MiB")
+        }
+        assert len(found) == 1

@@ -237,7 +237,7 @@ def _uncounted(node: Node) -> bool:
 def whole_chunks(node: Node) -> Chunks:
     """The blocks of a node as the caller knows them, even where a run cuts them finer."""
     call = node.call if isinstance(node, PickNode) else node
-    whole = call.whole if isinstance(call, MapNode) else None
+    whole = call.whole if isinstance(call, MapNode | OpNode) else None
     return node.chunks if whole is None else whole
 
 

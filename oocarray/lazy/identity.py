@@ -51,7 +51,7 @@ def identity(node: Node, name: Callable[[Node], int] = id) -> Any:
     if isinstance(node, PickNode):
         return "pick", children, node.output
     if isinstance(node, OpNode):
-        return "operation", node.operation, children, node.set_chunks
+        return "operation", node.operation, children, node.set_chunks, node.whole
     if isinstance(node, ReduceNode):
         return _of_reduction(node, children) or ("object", id(node))
     if isinstance(node, MapNode):

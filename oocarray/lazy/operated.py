@@ -110,6 +110,8 @@ class OpNode(Node):
     operation: Operation
     args: tuple[Node, ...]
     set_chunks: Chunks | None = None
+    whole: Chunks | None = None
+    """The blocks before they were cut finer; leaves of reductions follow from these."""
 
     def __post_init__(self) -> None:
         self.lasting = all(arg.lasting for arg in self.args)
@@ -138,7 +140,7 @@ class OpNode(Node):
         return self.args
 
     def with_children(self, children: tuple[Node, ...]) -> OpNode:
-        return OpNode(self.operation, children, self.set_chunks)
+        return OpNode(self.operation, children, self.set_chunks, self.whole)
 
     @property
     def free(self) -> bool:
@@ -171,5 +173,5 @@ class OpNode(Node):
         return tuple(cuts.get(axis, (shape[axis],)) for axis in range(len(chunks)))
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("operation", "args", "set_chunks", "lasting", "built")
+        kept = ("operation", "args", "set_chunks", "whole", "lasting", "built")
         return {name: vars(self)[name] for name in kept}

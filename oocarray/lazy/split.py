@@ -18,7 +18,7 @@ from ..plan import Plan
 from ..storage.tiled import Tiled
 from .blockmap import FIRST, MapPlan
 from .expr import MapNode, Node, OpNode, PickNode, ReduceNode
-from .graph import Root, flexible, has_decoded
+from .graph import Root, even, flexible, has_decoded
 from .leafcuts import leaves_of
 from .node import postorder
 
@@ -135,9 +135,12 @@ class _Split:
             source = node.source
             pieces = source.chunks
             if isinstance(source, OpNode):
-                fresh = replace(node, source=self.operation(source))
-                self.reduced[id(node)] = fresh
-                return fresh
+                fresh: Node = self.operation(source)
+                if flexible(source) and not even(source):
+                    cut = leaves_of(source, node.reduction).chunks
+                    fresh = replace(fresh, set_chunks=cut, whole=source.chunks)  # type: ignore[type-var]
+                self.reduced[id(node)] = replace(node, source=fresh)
+                return self.reduced[id(node)]
             if isinstance(source, (MapNode, PickNode)):
                 axes, leaves = splittable_axes(source), leaves_of(source, node.reduction)
                 pieces = tuple(
