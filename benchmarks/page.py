@@ -57,7 +57,7 @@ small{display:block;color:var(--soft);font-weight:400;line-height:1.25}
 .wide{font-size:.8rem}.wide .case{font-weight:600;min-width:7.5rem;max-width:10rem}
 .wide td,.wide th{padding:.18rem .4rem}.wide .row{color:var(--soft);white-space:nowrap}
 .wide tbody{border-bottom:2px solid var(--line)}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.92rem}
+dl{display:grid;grid-template-columns:fit-content(34rem) 1fr;gap:.15rem 1rem;font-size:.92rem}
 dt{font-weight:600}dd{margin:0}
 .note{border-left:4px solid #d55e00;padding:.4rem .8rem;background:var(--band)}
 pre{background:var(--band);padding:.7rem .9rem;white-space:pre-wrap;font-size:.88rem}
