@@ -163,3 +163,17 @@ def test_rows_that_came_do_not_end_a_view(tmp_path):
         y, other = oo.open(tmp_path / "a.npy", mode), oo.open(tmp_path / "a.npy", "a")
         other.append(np.zeros((1, 2)))
         assert y.view().shape == y.compute().shape == (len(other) - 1, 2)
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "processes"])
+def test_a_memmap_whose_file_was_replaced_is_what_it_shows(tmp_path, scheduler):
+    np.save(tmp_path / "a.npy", np.arange(1000.0))
+    m = oo.open(tmp_path / "a.npy", "r+").memmap()
+    assert oo.from_array(m).layout.file.path == str(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.zeros(1000))
+    os.replace(tmp_path / "b.npy", tmp_path / "a.npy")
+    with oo.options(scheduler=scheduler, progress=False):
+        assert np.array_equal(oo.from_array(m).compute(), np.arange(1000.0))
+        oo.store(oo.from_array(np.ones(1000)), m)
+    assert (m == 1).all()
+    assert not np.load(tmp_path / "a.npy").any()

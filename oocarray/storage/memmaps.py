@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -38,7 +39,10 @@ def layout_of(array: np.ndarray[Any, Any]) -> Strided | None:
         key = FileKey.of(path)
     except OSError:
         return None
-    first = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    address = base.__array_interface__["data"][0]
+    if _lost_its_name(address):
+        return None
+    first = array.__array_interface__["data"][0] - address
     offset = int(base.offset) + first
     layout = Strided(key, offset, array.shape, array.dtype, array.strides)
     start, stop = layout.span()
@@ -78,6 +82,19 @@ def as_memmap(layout: Strided, mode: str) -> np.memmap[Any, Any]:
     view._mmap, view.filename, view.mode = raw._mmap, raw.filename, raw.mode
     view.offset = layout.offset
     return view  # type: ignore[no-any-return]
+
+
+def _lost_its_name(address: int) -> bool:
+    """Whether the file that memory shows was removed, or replaced by another of its name.
+
+    As far as the system tells: its name, and what lies there now, say nothing of the old one.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/maps", errors="replace") as stream:
+        for line in stream:
+            low, _, high = line.partition(" ")[0].partition("-")
+            if int(low, 16) <= address < int(high, 16):
+                return line.rstrip("\n").endswith(" (deleted)")
+    return False
 
 
 def _is_root(array: Any) -> bool:
