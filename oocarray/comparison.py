@@ -272,7 +272,7 @@ class _Trials:
         note, state = "", "reference" if name == self.reference else "agrees"
         difference = self.differences.get(name, Difference())
         if failed is not None:
-            note, state = failed.words, failed.kind if not runs else state
+            note, state = failed.words, failed.kind
         if runs and difference.words:
             note, state = difference.words, "differs"
         return Row(

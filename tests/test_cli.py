@@ -142,6 +142,7 @@ def test_help_tells_the_exit_codes(say) -> None:
         (["info", "--offset", "-4", "x"], "cannot read '-4' as a size"),
         (["info", "--chunks", "many", "x"], "cannot read 'many' as a size"),
         (["warm", "--region", "1:2:3", "x"], "'1:2:3' has a step"),
+        (["warm", "--region", "1:2:1:5", "x"], "'1:2:1:5' is not a region"),
         (["warm", "--region", "a", "x"], "'a' is not a region"),
         (["warm", "--region", "...,...", "x"], "more than one '...'"),
         (["residency", "--watch", "0", "x"], "'0' is not above 0"),
@@ -780,3 +781,13 @@ def test_bash_completes(tmp_path) -> None:
     assert complete(tmp_path, "oocarray", "demo", "--folder", "a") == ["abc"]
     assert complete(tmp_path, "oocarray", "completion", "z") == ["zsh"]
     assert complete(tmp_path, "oocarray", "info", "--shape", "") == []
+
+
+def test_negative_values_are_no_options() -> None:
+    from oocarray.cli.entry import make_parser
+
+    parse = make_parser().parse_args
+    assert parse(["stat", "x", "--range", "-.5", ".5"]).range == [-0.5, 0.5]
+    filled = parse(["map", "f.py:g", "a", "b", "--on-error", "fill", "--fill-value", "-inf"])
+    assert float(filled.fill_value) == -np.inf
+    assert parse(["warm", "x", "--region", "-10:"]).region == (slice(-10, None),)

@@ -199,6 +199,8 @@ def test_map_explains_and_does_nothing(run, script, tmp_path):
         ("work.py:scaled x.npy y.npy --in-shape 3 --in-dtype i8", 2, "these say what they are"),
         ("work.py:scaled raw.bin y.npy --in-shape 3", 2, "--in-dtype is missing"),
         ("work.py:scaled x.npy y.npy --arg plus=1 --arg plus=2", 2, "plus is given twice"),
+        ("work.py:scaled x.npy y.npy --arg name=blue", 2, "name= is a word of map_blocks itself"),
+        ("work.py:scaled x.npy y.npy --arg dtype=f4", 2, "dtype= is a word of map_blocks itself"),
         ("work.py:scaled x.npy y.npy --workers 0", 2, "'0' is not above 0"),
         (
             "work.py:picky x.npy y.npy --chunks 100",

@@ -161,6 +161,21 @@ def test_what_fails_is_a_row_and_is_not_run_again(files: list[str]) -> None:
     assert "only mapped has a result" in str(found)
 
 
+def test_a_run_that_fails_after_others_is_not_passed_over(files: list[str], tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    def ends(a: Any) -> Any:
+        if oo.options.get("backend") == "dask":
+            if mark.exists():
+                raise ZeroDivisionError("the second time")
+            mark.touch()
+        return a.sum()
+
+    found = oo.compare(ends, files[0], repeat=2, backends=["mapped", "dask"], **ONE)
+    assert [row.state for row in found.rows] == ["reference", "failed"]
+    assert "the second time" in found.rows[1].note
+
+
 def test_an_error_of_the_function_is_told_once(files: list[str]) -> None:
     def wrong(a: Any) -> Any:
         return a @ undefined  # type: ignore[name-defined]  # noqa: F821

@@ -935,3 +935,37 @@ def test_plans_are_kept_for_threads_at_once(npy: Make) -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+@pytest.mark.parametrize("columns", [32, 288, 1056])
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_sums_by_column_have_the_same_bits_however_they_are_walked(tmp_path, columns, dtype):
+    """Whether rows lie side by side, and which other results there are, is no matter of extents."""
+    array = np.random.default_rng(7).standard_normal((4096, 2 * columns)).astype(dtype)
+    np.save(tmp_path / "x.npy", array)
+    x = oo.open(tmp_path / "x.npy")
+    rows = oo.from_array(np.repeat(array[:, :columns], 2, axis=0))[::2]
+    views = (x[:, :columns], oo.from_array(array[:, :columns].copy()), rows)
+    for function in (oo.sum, oo.mean):
+        found = set()
+        for view in views:
+            total = function(view, axis=0)
+            found.add(oo.compute(total, view.var(axis=0), scheduler="serial")[0].tobytes())
+            for scheduler in ("serial", "processes"):
+                found.add(total.compute(scheduler=scheduler, workers=1).tobytes())
+            one = function(view * np.dtype(dtype).type(1), axis=0)
+            found |= {
+                one.compute(scheduler="serial", fuse=fuse).tobytes() for fuse in (True, False)
+            }
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize("scalar", [2j, np.complex64(2j)])
+def test_scalars_that_no_loop_has_are_left_to_numpy(scalar):
+    @oo.elementwise
+    def turned(x, k):
+        return (x * k).real + 1
+
+    x = oo.from_array(np.arange(100.0))
+    found = [turned(x, scalar).compute(scheduler="serial", fuse=fuse) for fuse in (True, False)]
+    np.testing.assert_array_equal(*found)

@@ -57,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # A script that abbreviates breaks when an option is added.
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
-        self._negative_number_matcher = re.compile(r"-[\d:]")
+        self._negative_number_matcher = re.compile(r"-(\.?\d|:|inf\b)")
 
     def error(self, message: str) -> NoReturn:
         complain(f"{message} ({self.prog} --help tells more)")

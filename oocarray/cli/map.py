@@ -99,6 +99,11 @@ def _raw_options(command: argparse.ArgumentParser) -> None:
     option("--in-order", choices=("C", "F"), default="C", help="which axis is fastest")
 
 
+_OURS = {
+    *("func", "name", "token", "dtype", "chunks", "drop_axis", "new_axis", "enforce_ndim", "meta")
+}
+
+
 def _run(arguments: argparse.Namespace) -> None:
     from ..mapping import map_blocks
 
@@ -108,6 +113,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise Usage("name the input and the output: IN... OUT")
     dtype = _dtype(arguments.dtype)
     given, named = arguments_of(arguments.arg)
+    if taken := _OURS & named.keys():
+        word = min(taken)
+        raise Usage(f"argument --arg: {word}= is a word of map_blocks itself; give it by position")
     kind = format_named(out, arguments.format)
     if os.path.lexists(out) and not (arguments.overwrite or arguments.explain):
         raise FileExistsError(f"{out}: file exists; give --overwrite to replace it")

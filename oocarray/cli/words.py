@@ -280,9 +280,11 @@ def region(text: str) -> Key:
                 found.append(...)
             elif len(bounds) == 1:
                 found.append(int(word))
-            elif len(bounds) == 2 or bounds[2].strip() in ("", "1"):
+            elif len(bounds) == 2 or (len(bounds) == 3 and bounds[2].strip() in ("", "1")):
                 start, stop = (int(bound) if bound.strip() else None for bound in bounds[:2])
                 found.append(slice(start, stop))
+            elif len(bounds) > 3:
+                raise ValueError(word)
             else:
                 raise argparse.ArgumentTypeError(f"{word!r} has a step; only whole ranges can be")
         except ValueError:

@@ -53,7 +53,7 @@ def spelled(step: Step, math: str) -> bool:
         if operation.interpreted or operation.function is None:
             return False
         wanted = [operation.native(part, step.dtypes) for part in operation.template]
-        return _casts(operation.template, step.dtypes, wanted)
+        return all(map(supported, wanted)) and _casts(operation.template, step.dtypes, wanted)
     if not isinstance(operation, Elementwise):
         return False
     found = _worded(step, math)

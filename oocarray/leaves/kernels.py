@@ -95,9 +95,11 @@ def float_sum(skip: bool) -> tuple[Function, Function]:
         high = state[0]
         low = state[1]
         done = 0
-        if not skip and m == LANES and stride == m:
+        if not skip and m == LANES and spread > 0:
             # A pairwise sum of four neighbours costs an eighth of the compensation of four, and
-            # two roundings: with it the loop keeps up with memory.
+            # two roundings: with it the loop keeps up with memory.  Neighbours fill the rows there
+            # (`spread`), so these lie side by side.  Whether other rows do is no matter of extents
+            # alone, and neither is how wide the piece is, of many results, that is walked at once.
             for r in range(rows // 4):
                 p = start + r * 4 * LANES
                 u = src[p : p + LANES]
