@@ -16,7 +16,7 @@ from .errors import OverlapError
 from .lazy.expr import MapNode, MemoryNode, Node, OpNode, PickNode, ReduceNode, StoredNode
 from .lazy.graph import Root
 from .lazy.node import postorder
-from .lazy.replacing import replaced_by, replaces
+from .lazy.replacing import reads_elsewhere, replaced_by, replaces
 from .opening import from_array
 from .plan import InMemory, Options
 from .storage.draft import Unpublished
@@ -248,8 +248,11 @@ def _begin_store(
     made = (OpNode, MapNode, PickNode) if options.backend == "mapped" else OpNode
     if isinstance(place, Strided | Tiled):
         # What is made of the very elements that it replaces is not to be made twice; what is
-        # made of others of them is made before.  The others' blocks of a function are copies.
+        # made of others of them is made before, but for the blocks of a function, whose plan is
+        # refused.  Other backends give functions copies.
         in_place = isinstance(node, made) and replaces(node, place)
+        if not isinstance(node, OpNode) and reads_elsewhere(node, place):
+            in_place = False
         if in_place is None or seen(node, place):
             in_place = False
             node = MemoryNode(np.asarray(evaluate([Root(node)], options)[0]))

@@ -9,7 +9,7 @@ from ..storage.tiled import Tiled
 from .expr import MapNode
 from .node import Node, StoredNode, postorder, remade
 
-__all__ = ["replaced_by", "replaces"]
+__all__ = ["reads_elsewhere", "replaced_by", "replaces"]
 
 
 def replaces(node: Node, target: Strided | Tiled) -> bool | None:
@@ -24,13 +24,22 @@ def replaces(node: Node, target: Strided | Tiled) -> bool | None:
         return None  # keyword arguments are read as a whole
     if not touched:
         return False
-    same = all(
-        one.source.same_elements(target) and one.source.dtype == target.dtype for one in touched
-    )
+    same = not reads_elsewhere(node, target)
     # A kernel fills the pages that it reads. What a function returns may be a view of its block:
     # copied at once that does no harm, but operations above it write piece by piece.
     plain = not calls or (len(calls) == 1 and calls[0] is node and calls[0].form == "block")
     return True if same and plain else None
+
+
+def reads_elsewhere(node: Node, target: Strided | Tiled) -> bool:
+    """Whether the pass that writes reads bytes of the target for other elements of the value."""
+    inner = postorder(node, lambda one: not one.whole_first)
+    return any(
+        isinstance(one, StoredNode)
+        and one.source.overlaps(target)
+        and not (one.source.same_elements(target) and one.source.dtype == target.dtype)
+        for one in inner
+    )
 
 
 def replaced_by(node: Node, target: Strided | Tiled) -> Node:
