@@ -176,7 +176,7 @@ def _head(plans: list[_Run], more: bool, limits: Limits, options: Options) -> li
         why, workers = "", f"{describe(cluster)}, {format_bytes(cluster.share)} in each"
         needed = resident_bytes(plans[-1].plan, limits.workers, True)
         residency = choose_residency(needed, cluster.share)
-        left = "behind" if limits.drop is True else "never"
+        left = "behind" if limits.drop is True else drop_of(residency.policy, limits.drop)
     return [
         *lines,
         f"memory budget {format_bytes(limits.memory)}{why}, {workers}",

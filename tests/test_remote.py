@@ -18,6 +18,7 @@ import pytest
 
 import oocarray as oo
 from oocarray.errors import BlockFailedError, InputChangedError, WorkerDiedError
+from oocarray.pages import calls
 
 distributed = pytest.importorskip("distributed")
 
@@ -632,3 +633,29 @@ def test_a_client_that_is_closed_meanwhile(client, stored):
     with pytest.raises(oo.WorkerDiedError, match="the client was closed"):
         slow.sum().compute(scheduler=own)
     timer.join()
+
+
+def test_the_page_cache_is_left_as_it_was_found(client, tmp_path):
+    def cached() -> int:
+        fd = os.open(tmp_path / "x.npy", os.O_RDONLY)
+        try:
+            os.fdatasync(fd)
+            return calls.cached_bytes(fd, 0, 1 << 30) or 0
+        finally:
+            os.close(fd)
+
+    np.save(tmp_path / "x.npy", np.ones(1 << 25))
+    x = oo.open(tmp_path / "x.npy")
+    brought = cached()
+    if not brought:
+        pytest.skip("the system does not tell what is cached")
+    with oo.options(scheduler=client, memory="32 MiB"):
+        assert x.sum().compute() == 1 << 25
+        assert cached() == brought  # it was there before
+        with open(tmp_path / "x.npy") as stream:
+            calls.drop_cached(stream.fileno(), 0, brought)
+        assert cached() < 16 << 20
+        assert x.sum().compute() == 1 << 25
+        assert cached() < brought // 2  # what was read ahead stays
+        assert x.sum().compute(drop=False) == 1 << 25
+        assert cached() == brought

@@ -56,6 +56,7 @@ def job_of(
     policy: Literal["resident", "stream"],
     limits: Limits,
     fresh: tuple[int, ...],
+    drop: bool,
 ) -> Job:
     """The job of a stage, but for its functions."""
     writes = tuple(
@@ -68,7 +69,7 @@ def job_of(
         kernel=None,
         files=files,
         policy=policy,
-        drop=limits.drop is True,
+        drop=drop,
         fresh=fresh,
         on_error=limits.on_error,
         fill_value=limits.fill_value,

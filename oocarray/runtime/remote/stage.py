@@ -15,16 +15,17 @@ from ...errors import BudgetError
 from ...estimate import stage_bytes
 from ...grid import Coords
 from ...leaves import PartialTree
+from ...pages import calls
 from ...pages.residency import Residency
 from ...plan import Advanced, Began, Blocks, Ended, Event, InMemory, Partials, Plan, Stage
-from ...storage.layout import Strided
+from ...storage.layout import FileKey, Strided
 from ...units import format_at_least, format_bytes
 from ..limits import Limits
 from ..runfiles import RunFiles
 from .carried import Carried, pack_stage
 from .cluster import Cluster, processor
 from .handing import Handing
-from .job import files_of, job_of
+from .job import Files, files_of, job_of
 from .ranges import Ranges, ranges
 from .work import Done, same
 
@@ -37,6 +38,10 @@ Array = np.ndarray[Any, Any]
 _SCATTERED = 1 << 20
 """Bytes beyond which a stage is sent to all workers, rather than kept by the scheduler, which
 can send it again when a worker is lost."""
+
+
+_AHEAD = 16 << 20
+"""Bytes that the kernel may have read beyond what it was asked for."""
 
 
 class Run(Protocol):
@@ -111,7 +116,15 @@ class StageOfRun:
         kernel = replace(kernel, reductions=reductions)
         files = files_of(stage)
         carried = Carried(
-            job=job_of(stage, self.number, files, run.residency.policy, self.limits, self._fresh()),
+            job=job_of(
+                stage,
+                self.number,
+                files,
+                run.residency.policy,
+                self.limits,
+                self._fresh(),
+                self._drops(files),
+            ),
             arguments=[],
             drafts={
                 key: run.drafts[key.dev, key.ino][1]
@@ -186,6 +199,21 @@ class StageOfRun:
 
     def _idle(self) -> None:
         self.run_.tell(Advanced(self.number, 0, 0))
+
+    def _drops(self, files: Files) -> bool:
+        """Whether tasks let go of the cached pages of what they have read and written.
+
+        By default as by our own processes: where the files do not fit.  Here nobody remembers what
+        was cached before, so that only of what is as good as not cached pages are dropped.
+        """
+        if self.limits.drop is not None or self.run_.residency.policy != "stream":
+            return self.limits.drop is True
+        return not any(self._cached(key) for key, written in files if not written)
+
+    def _cached(self, key: FileKey) -> bool:
+        found = calls.cached_bytes(self.run_.files.fd(key), 0, key.size)
+        # To open it the header was read, and what the kernel reads ahead.
+        return found is None or found > max(key.size >> 6, _AHEAD)
 
     def _tell_began(self) -> None:
         self.run_.tell(
