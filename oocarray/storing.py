@@ -251,7 +251,7 @@ def _begin_store(
         # made of others of them is made before, but for the blocks of a function, whose plan is
         # refused.  Other backends give functions copies.
         in_place = isinstance(node, made) and replaces(node, place)
-        if not isinstance(node, OpNode) and reads_elsewhere(node, place):
+        if in_place is None and not isinstance(node, OpNode) and reads_elsewhere(node, place):
             in_place = False
         if in_place is None or seen(node, place):
             in_place = False

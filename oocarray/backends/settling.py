@@ -54,6 +54,8 @@ class Settling:
         self._copies: dict[int, tuple[Node, Node]] = {}
         self._arrays: dict[int, tuple[Node, Array]] = {}
         self._same: dict[Any, Node] = {}
+        self._selecting: set[int] = set()
+        """Nodes whose extents, or those of what they are made of, follow from a selection."""
 
     def __call__(self, node: Node) -> Node:
         """Return the node to be made; what is the same in several is made once.
@@ -79,8 +81,11 @@ class Settling:
         fresh = remade(node, [self._copies[id(child)][1] for child in node.children])
         if isinstance(node, OpNode) and node.built is not None:
             _check_extents(node, node.built, [child.shape for child in fresh.children])
-        elif isinstance(node, MapNode | ReduceNode | PointedNode) and _selects(node):
-            _check_extents(node, *_extents(node, fresh))
+        below = {id(child) for child in node.children}
+        if isinstance(node, CountedNode) or not self._selecting.isdisjoint(below):
+            self._selecting.add(id(node))
+            if isinstance(node, MapNode | ReduceNode | PointedNode):
+                _check_extents(node, *_extents(node, fresh))
         if isinstance(fresh, MapNode) and any(isinstance(v, Node) for v in fresh.kwargs.values()):
             kwargs = {
                 name: self._whole(value) if isinstance(value, Node) else value
@@ -102,11 +107,6 @@ class Settling:
 
     def _array(self, node: Node) -> Array:
         return _array_of(node, self._options)
-
-
-def _selects(node: Node) -> bool:
-    """Whether extents of what it is made of may be others at each evaluation."""
-    return any(isinstance(below, CountedNode) for below in postorder(node))
 
 
 def _extents(node: Node, fresh: Node) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import FormatError, NotRegularFileError
+from ..storage.aside import set_aside
 from ..storage.synctree import sync, sync_tree
 
 __all__ = ["GroupDraft", "plain_name"]
@@ -94,15 +95,8 @@ class GroupDraft:
         if durability != "none":
             sync_tree(self.folder)
         old = self._beside("old") if self._there() else ""
-        if old:
-            os.rename(self.path, old)
-        try:
+        with set_aside(self.path, old):
             os.rename(self.folder, self.path)
-        except BaseException:
-            # Ctrl-C may come behind the renaming, too: then the new one is there.
-            if old and not os.path.lexists(self.path):
-                os.rename(old, self.path)
-            raise
         try:
             if durability != "none":
                 sync(os.path.realpath(os.path.dirname(self.path)))

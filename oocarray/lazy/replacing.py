@@ -17,14 +17,15 @@ def replaces(node: Node, target: Strided | Tiled) -> bool | None:
 
     Only what is read in the pass that writes counts.
     """
-    inner = postorder(node, lambda one: not one.whole_first)
-    touched = [one for one in inner if isinstance(one, StoredNode) and one.source.overlaps(target)]
-    calls = [one for one in inner if isinstance(one, MapNode)]
+    touched = _touched(node, target)
+    calls = [
+        one for one in postorder(node, lambda n: not n.whole_first) if isinstance(one, MapNode)
+    ]
     if any(_takes(call, target) for call in calls):
         return None  # keyword arguments are read as a whole
     if not touched:
         return False
-    same = not reads_elsewhere(node, target)
+    same = _same(touched, target)
     # A kernel fills the pages that it reads. What a function returns may be a view of its block:
     # copied at once that does no harm, but operations above it write piece by piece.
     plain = not calls or (len(calls) == 1 and calls[0] is node and calls[0].form == "block")
@@ -33,13 +34,7 @@ def replaces(node: Node, target: Strided | Tiled) -> bool | None:
 
 def reads_elsewhere(node: Node, target: Strided | Tiled) -> bool:
     """Whether the pass that writes reads bytes of the target for other elements of the value."""
-    inner = postorder(node, lambda one: not one.whole_first)
-    return any(
-        isinstance(one, StoredNode)
-        and one.source.overlaps(target)
-        and not (one.source.same_elements(target) and one.source.dtype == target.dtype)
-        for one in inner
-    )
+    return not _same(_touched(node, target), target)
 
 
 def replaced_by(node: Node, target: Strided | Tiled) -> Node:
@@ -54,6 +49,18 @@ def replaced_by(node: Node, target: Strided | Tiled) -> Node:
         else:
             made[id(one)] = remade(one, [made[id(child)] for child in one.children])
     return made[id(node)]
+
+
+def _touched(node: Node, target: Strided | Tiled) -> list[StoredNode]:
+    """What the pass that writes reads of the target's file."""
+    inner = postorder(node, lambda one: not one.whole_first)
+    return [one for one in inner if isinstance(one, StoredNode) and one.source.overlaps(target)]
+
+
+def _same(touched: list[StoredNode], target: Strided | Tiled) -> bool:
+    return all(
+        one.source.same_elements(target) and one.source.dtype == target.dtype for one in touched
+    )
 
 
 def _takes(call: MapNode, target: Strided | Tiled) -> bool:

@@ -84,19 +84,14 @@ def called(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[s
             for part, target in zip(found, _targets(out, ufunc.nout), strict=True)
         )
     if out is not None:
+        from ..storing import compute
+
         targets = _targets(out, ufunc.nout)
         if sum(target is not None for target in targets) > 1:
-            found = _made_together(found, targets)
+            # All of them before the first is stored: it may go where the others are made of.
+            found = tuple(map(array_of, compute(*found)))
         found = tuple(map(_into, targets, found))
     return found[0] if ufunc.nout == 1 else found
-
-
-def _made_together(found: tuple[Array, ...], targets: tuple[Any, ...]) -> tuple[Array, ...]:
-    """All results before the first is stored: it may go where the others are made of."""
-    from ..storing import compute
-
-    made = compute(*found)
-    return tuple(array_of(one) for one in made)
 
 
 def outputs(

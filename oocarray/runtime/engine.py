@@ -79,7 +79,7 @@ class Engine:
             self._readers += map(self._reader, self.stage.reads)
             for number, write in enumerate(self.stage.writes):
                 if isinstance(write, Blocks):
-                    self._writers[number] = self._writer(write)
+                    self._writers[number] = self._writer(number, write)
                 elif isinstance(write, Scratch):
                     raise AssertionError(f"scratch must be laid out before the run: {write}")
         except BaseException:
@@ -99,11 +99,10 @@ class Engine:
             return TileReader(access, self._pieces(access.source.table), keep)
         return Reader(access, self.files, self.job.policy == "stream" and not keep)
 
-    def _writer(self, write: Blocks) -> Writer | TileWriter:
+    def _writer(self, number: int, write: Blocks) -> Writer | TileWriter:
         target, stage = write.target, self.stage
         if not isinstance(target, Tiled):
             return Writer(target, write.grid, self.files, self.job.policy)
-        number = next(n for n, one in enumerate(stage.writes) if one is write)
         old, stream = stage.in_place or number in self.job.old, self.job.policy == "stream"
         return TileWriter(target, write.grid, self._pieces(target.table), old, stream)
 

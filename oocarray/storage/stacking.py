@@ -87,19 +87,19 @@ class StackTable:
         files = "1 file" if self.total == 1 else f"{self.total:,} files"
         return f"stack of {files} along axis {self.axis}"
 
-    def layout(self, number: int) -> Strided:
+    def layout(self, n: int) -> Strided:
         """Where the piece of that number along the axis lies, as it was when it was opened."""
-        *state, offset = self.seen[number]
-        key = FileKey(self.prefix + self.names[number], *state)  # type: ignore[arg-type]
-        start, stop = self.cuts[self.axis].span(number)
         shape = [cut.extent for cut in self.cuts]
-        shape[self.axis] = stop - start
-        return Strided(key, offset, tuple(shape), self.dtype, self.strides[number])
+        shape[self.axis] = len(range(*self.cuts[self.axis].span(n)))
+        return Strided(self._key(n), self.seen[n][-1], tuple(shape), self.dtype, self.strides[n])
 
     def files(self, reach: Sequence[tuple[int, int]]) -> list[FileKey]:
         """Those of the elements from first to last along each axis, as they were opened."""
         first, last = map(self.cuts[self.axis].find, reach[self.axis])
-        return [self.layout(number).file for number in range(first, last + 1)]
+        return list(map(self._key, range(first, last + 1)))
+
+    def _key(self, n: int) -> FileKey:
+        return FileKey(self.prefix + self.names[n], *self.seen[n][:-1])
 
     def open(self, writable: bool) -> Pieces:
         """Prepare to open its files, one by one; PermissionError if `writable` is set."""

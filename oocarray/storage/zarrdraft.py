@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from oocarray.errors import FormatError, NotRegularFileError
+from oocarray.storage.aside import set_aside
 from oocarray.storage.draft import DURABILITIES
 from oocarray.storage.filekey import FileKey
 from oocarray.storage.files import PathLike
@@ -155,15 +156,8 @@ class ZarrDraft:
             if durability != "none":
                 sync_tree(self.folder)
             old = self._beside("old") if self._check_target() else ""
-            if old:
-                os.rename(self.path, old)
-            try:
+            with set_aside(self.path, old):
                 self._show()
-            except BaseException:
-                # Ctrl-C may come behind the renaming, too: then the new one is there.
-                if old and not os.path.lexists(self.path):
-                    os.rename(old, self.path)
-                raise
         except BaseException:
             self.discard()
             raise

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import InputChangedError
+from ...plan import InMemory
 from ...runtime.remote.carried import not_seen
 from ...runtime.remote.placing import place
 from ...storage.files import open_regular
@@ -19,19 +19,10 @@ from ...storage.layout import Strided
 __all__ = ["FileWriter", "MemoryWriter"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemoryWriter:
+class MemoryWriter(InMemory):
     """An array in memory to assign blocks to: dask would take two of equal content for one."""
 
-    array: NDArray[Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
+    __slots__ = ()
 
     def __setitem__(self, key: Any, block: Any) -> None:
         self.array[key] = block

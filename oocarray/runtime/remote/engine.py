@@ -21,9 +21,8 @@ __all__ = ["RemoteEngine"]
 class RemoteEngine(Engine):
     """As its base, for workers that share a file system and no memory."""
 
-    def _writer(self, write: Blocks) -> Any:
+    def _writer(self, number: int, write: Blocks) -> Any:
         target = write.target
-        number = next(n for n, one in enumerate(self.stage.writes) if one is write)
         value = self.job.kernel.values[number]
         partly = isinstance(value, (Call, Pick))
         # Only a function, or a block that is skipped, leaves anything as it was.
