@@ -178,6 +178,29 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
+@pytest.fixture
+def opened_since() -> Callable[[], Callable[..., list[str]]]:
+    """Factory: ``opened = opened_since()``, then ``opened()`` tells what was opened since.
+
+    It waits a while for what goes away by itself, unless called with ``patient=False``.
+
+    Whatever earlier tests left to the garbage collector may be closed at any time: that there
+    are fewer descriptors than before says nothing, and neither does their number.
+    """
+
+    def begin() -> Callable[..., list[str]]:
+        gc.collect()
+        before = _descriptors()
+
+        def look() -> list[str]:
+            now = _descriptors().items()
+            return [f"{fd}: {target}" for fd, target in now if before.get(fd) != target]
+
+        return lambda patient=True: _until_gone(look) if patient else look()
+
+    return begin
+
+
 def _mapped(folder: Path) -> set[str]:
     """Mappings of files in `folder`, of memfds and of deleted files."""
     lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()

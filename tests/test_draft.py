@@ -34,10 +34,10 @@ CALLS = {
 
 
 @pytest.fixture(autouse=True)
-def _descriptors_are_closed():
-    before = os.listdir("/proc/self/fd")
+def _descriptors_are_closed(opened_since):
+    opened = opened_since()
     yield
-    assert os.listdir("/proc/self/fd") == before
+    assert opened() == []
 
 
 @pytest.fixture(params=["unnamed", "named"])

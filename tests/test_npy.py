@@ -201,10 +201,12 @@ def test_fields_that_no_header_describes(dtype):
     ],
 )
 @pytest.mark.parametrize("mode", ["r", "r+"])
-def test_a_bad_file_is_refused_and_left_alone(tmp_path, content, error, message, mode):
+def test_a_bad_file_is_refused_and_left_alone(
+    tmp_path, opened_since, content, error, message, mode
+):
     path = tmp_path / "bad.npy"
     path.write_bytes(content)
-    before, descriptors = FileKey.of(path), os.listdir("/proc/self/fd")
+    before, opened = FileKey.of(path), opened_since()
     start = time.perf_counter()
     tracemalloc.start()
     try:
@@ -217,7 +219,7 @@ def test_a_bad_file_is_refused_and_left_alone(tmp_path, content, error, message,
     assert str(path) in str(caught.value)
     assert time.perf_counter() - start < 1
     assert peak < 8 << 20
-    assert os.listdir("/proc/self/fd") == descriptors
+    assert opened() == []
     assert FileKey.of(path) == before
     assert path.read_bytes() == content
 
@@ -413,13 +415,13 @@ def test_raw_extent_from_the_file_size(tmp_path):
         ({"shape": (4,), "dtype": "S"}, DtypeError, "cannot lie in a file"),
     ],
 )
-def test_raw_mistakes(tmp_path, kw, error, message):
+def test_raw_mistakes(tmp_path, opened_since, kw, error, message):
     path = tmp_path / "x.bin"
     path.write_bytes(bytes(32))
-    descriptors = os.listdir("/proc/self/fd")
+    opened = opened_since()
     with pytest.raises(error, match=message):
         open_raw(path, **{"dtype": "f8", **kw})
-    assert os.listdir("/proc/self/fd") == descriptors
+    assert opened() == []
 
 
 # Content, dtypes, shapes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import subprocess
 import sys
@@ -309,6 +310,9 @@ def test_a_failed_run_says_so(monkeypatch) -> None:
 
 # Memory and processor time
 
+# What this process, with thousands of tests behind it, may take or let go meanwhile.
+SLACK = 16 << 20
+
 
 def child(code: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -352,14 +356,14 @@ def test_memory_of_another_process_is_measured(kind: str, tmp_path) -> None:
         assert told(process) == "ready"
         held = HeldMemory([process.pid])
         held.written = 0
-        assert held.sample() < 8 << 20
+        assert held.sample() < SLACK
         tell(process)
         assert told(process) == "holds"
-        assert size <= held.sample() < size + (8 << 20)
+        assert size - SLACK <= held.sample() < size + SLACK
         tell(process)
         assert told(process) == "freed"
-        assert held.sample() < 8 << 20
-        assert size <= held.peak < size + (8 << 20)
+        assert held.sample() < SLACK
+        assert size - SLACK <= held.peak < size + SLACK
         tell(process)
 
 
@@ -369,7 +373,7 @@ def test_later_children_are_found() -> None:
     with child("import sys; x = b'x' * (32 << 20); print(1, flush=True); sys.stdin.read()") as late:
         assert told(late) == "1"
         held._samples = 0
-        assert held.sample() >= 32 << 20
+        assert held.sample() >= (32 << 20) - SLACK
         assert late.pid in held._all
         late.stdin.close()
 
@@ -379,23 +383,28 @@ def test_a_process_that_is_gone_counts_nothing() -> None:
         process.wait()
     assert family([process.pid]) == set()
     assert cpu_seconds([process.pid]) == 0.0
-    assert HeldMemory([process.pid]).sample() < 8 << 20
+    assert HeldMemory([process.pid]).sample() < SLACK
 
 
 def test_shared_memory_counts_once() -> None:
-    size = 48 << 20
-    held = HeldMemory()
-    held.written = 0
+    size = 64 << 20
     fd = os.memfd_create("shared")
+    code = HOLDS.format(allocation=f"mmap.mmap(os.open('/proc/{os.getpid()}/fd/{fd}', 2), 0)")
     try:
         os.ftruncate(fd, size)
-        import mmap
-
-        with mmap.mmap(fd, size) as one, mmap.mmap(fd, size) as two:
-            one[:] = bytes(size)
-            assert two[size - 1] == 0
-            sum(two[::4096])
-            assert size <= held.sample() < size + (60 << 20)
+        with child(code.replace("del x", "sum(x[::4096])")) as process, mmap.mmap(fd, size) as ours:
+            held = HeldMemory([process.pid])
+            held.written = 0
+            for page in range(0, size, mmap.PAGESIZE):
+                ours[page] = 1
+            assert size - SLACK <= held.sample() < size + SLACK
+            assert told(process) == "ready"
+            tell(process)
+            assert told(process) == "holds"
+            tell(process)
+            assert told(process) == "freed"
+            assert size - SLACK <= held.sample() < size + SLACK
+            tell(process)
     finally:
         os.close(fd)
 

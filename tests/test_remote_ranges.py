@@ -155,7 +155,7 @@ def test_a_late_task_of_a_run_leaves_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_was_opened_is_closed_when_the_rest_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened_since: Any
 ) -> None:
     x = oo.create(tmp_path / "x.npy", (8, 8), "f8")
 
@@ -165,7 +165,7 @@ def test_what_was_opened_is_closed_when_the_rest_is_not_there(
 
     monkeypatch.setattr(work, "unpack_stage", unpack)
     monkeypatch.setattr(work, "open_carried", lambda *_: os.open(tmp_path / "x.npy", os.O_RDONLY))
-    before = len(os.listdir("/proc/self/fd"))
+    opened = opened_since()
     with pytest.raises(FileNotFoundError, match="the next one"):
         work._Stage(b"", 1)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert opened() == []

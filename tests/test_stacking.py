@@ -390,21 +390,18 @@ def test_new_values_and_rows_behind_are_welcome(tmp_path: Path) -> None:
     pieces.close()
 
 
-def test_few_descriptors_and_the_latest_are_kept(npy: Make) -> None:
+def test_few_descriptors_and_the_latest_are_kept(npy: Make, opened_since: Any) -> None:
     paths = [npy((1,), name=f"{k}.npy") for k in range(MOST_OPEN + 8)]
-
-    def count() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
-    pieces, before = _pieces(paths), count()
+    pieces, opened = _pieces(paths), opened_since()
     first = pieces.find((0,))
     for number in range(1, len(paths)):
         found = pieces.find((number,))
         assert pieces.find((0,)) is first  # asked for again and again: never the oldest
         assert _bytes(found) == np.load(paths[number])
-    assert count() - before == MOST_OPEN
+    kept = [name for name in opened(patient=False) if name.endswith(".npy")]
+    assert len(kept) == MOST_OPEN
     pieces.close()
-    assert count() == before
+    assert opened() == []
 
 
 def test_two_threads(npy: Make) -> None:

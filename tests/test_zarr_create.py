@@ -485,19 +485,19 @@ def test_a_plan_says_what_it_reserves() -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["serial", "threads"])
-def test_a_function_that_raises_leaves_no_descriptor(tmp_path, scheduler):
+def test_a_function_that_raises_leaves_no_descriptor(tmp_path, scheduler, opened_since):
     def raises(block, block_id=None):
         if block_id[0] == 5:
             raise ZeroDivisionError
         return block
 
     y = oo.from_array(np.ones((64, 8)), chunks=(8, 8)).map_blocks(raises, dtype="f8")
-    before = len(os.listdir("/proc/self/fd"))
+    opened = opened_since()
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             y.store(tmp_path / "y.zarr", chunks=(8, 8), shards=(32, 8), scheduler=scheduler)
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert opened() == []
 
 
 def test_a_folder_that_cannot_be_listed_is_not_taken_for_synced(tmp_path, monkeypatch):
