@@ -29,7 +29,7 @@ import pytest
 _MARK = f"OOCARRAY_TEST_RUN={uuid.uuid4().hex}"
 _SHM = Path("/dev/shm")
 # Seconds that something may take to go away by itself.
-_PATIENCE = float(os.environ.get("OOCARRAY_TEST_PATIENCE", "5"))
+_PATIENCE = float(os.environ.get("OOCARRAY_TEST_PATIENCE", "20"))
 # The standard library's own: it ends when the last of its users has.
 _NOT_OURS = (b"multiprocessing.resource_tracker",)
 
@@ -308,7 +308,7 @@ class MemoryCgroup:
 
     def remove(self) -> None:
         """Kill what still runs inside and remove the cgroup."""
-        for _ in range(100):
+        for _ in range(400):
             for pid in (self.folder / "cgroup.procs").read_text().split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)

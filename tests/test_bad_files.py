@@ -635,6 +635,7 @@ def test_another_header_of_the_same_length_is_noticed(npy):
     path = npy((10, 20), "f8")
     x = oo.open(path)
     np.save(path, np.ones((20, 10)))
+    os.utime(path, ns=(1, 1))  # old kernels take no note of times this close to each other
     with (
         harmless(path),
         pytest.raises(InputChangedError, match=r"header was rewritten .* open it again"),

@@ -77,7 +77,9 @@ def test_cases_run_and_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert record["held_samples"] >= 2
         # The clock of a process ticks a hundred times a second.
         if record["cpu_seconds_cgroup"] is not None:
-            assert record["cpu_seconds"] == pytest.approx(record["cpu_seconds_cgroup"], abs=0.1)
+            assert record["cpu_seconds"] == pytest.approx(
+                record["cpu_seconds_cgroup"], abs=0.2, rel=0.1
+            )
         if case == "overhead":
             items = 50 if record["rival"] == "dask threads" else 500
             assert record["us_per_item"] == pytest.approx(record["seconds"] / items * 1e6)
@@ -213,7 +215,8 @@ def test_interrupted_it_leaves_nothing_but_what_was_measured(tmp_path: Path) -> 
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=40)
-    assert process.returncode == 130, errors
+    # Python itself ends so where it was interrupted in text that it was executing.
+    assert process.returncode in (130, -signal.SIGINT), errors
     assert list(data.iterdir()) == []
     assert not bench_groups(process.pid)
     assert any(record["record"] == "round" for record in report.read_records(file))
@@ -391,7 +394,9 @@ def test_held_memory_of_a_process_and_its_children_is_seen() -> None:
             assert process.stdout.readline() == "held\n"
             time.sleep(0.5)
         # The block, the child's share of it and its shared memory; interpreters are small.
-        assert 80 * MIB <= watch.peak <= 220 * MIB
+        assert watch.peak >= 80 * MIB
+        # Without a group all that the machine writes counts too.
+        assert watch.peak <= 220 * MIB or group is None
         assert watch.processes == 2
         assert watch.samples >= 4
     finally:

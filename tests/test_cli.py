@@ -82,7 +82,12 @@ def array(tmp_path) -> Path:
 def drop(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     os.fdatasync(fd)
-    calls.drop_cached(fd, 0, os.fstat(fd).st_size)
+    end = time.monotonic() + 5
+    while True:  # the kernel may have a page in hand
+        calls.drop_cached(fd, 0, os.fstat(fd).st_size)
+        if not cached(path).cached or time.monotonic() > end:
+            break
+        time.sleep(0.01)
     os.close(fd)
 
 

@@ -226,11 +226,11 @@ def test_runs_are_cold_or_warm(files: list[str]) -> None:
     (row,) = found.rows
     if row.cached is None:
         pytest.skip("this system does not tell what is cached")
-    assert row.cached == 0.0
+    assert row.cached < 0.01
     assert row.read is None or row.read >= size
     assert "dropped from the page cache before it" in str(found)
     found = oo.compare(several, *files, backends="mapped", cold=False, **ONE)
-    assert found.rows[0].cached == 1.0
+    assert found.rows[0].cached > 0.99
     assert "read into the page cache" in str(found)
 
 

@@ -25,11 +25,11 @@ def mapped(place, mode="r"):
 
 
 def refused(path, error, match, dataset=None, opener=open_container):
-    before, start = hashlib.sha256(path.read_bytes()).hexdigest(), time.monotonic()
+    before, start = hashlib.sha256(path.read_bytes()).hexdigest(), time.thread_time()
     with pytest.raises(error, match=match) as caught:
         opener(path, dataset)
     assert type(caught.value) is error
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 1
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 

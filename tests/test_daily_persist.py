@@ -6,12 +6,13 @@ import gc
 import multiprocessing
 import os
 import pickle
+import time
 
 import numpy as np
 import pytest
 
 import oocarray as oo
-from oocarray.runtime import scheduler, shared
+from oocarray.runtime import pools, scheduler, shared
 
 
 def memfds() -> set[str]:
@@ -28,10 +29,21 @@ def memfds() -> set[str]:
 
 
 def shared_bytes() -> int:
-    """Shared memory of the machine."""
-    with open("/proc/meminfo") as stream:
-        (line,) = (row for row in stream if row.startswith("Shmem:"))
-    return int(line.split()[1]) << 10
+    """Bytes in the shared memory that this process has open."""
+    return sum(os.stat(f"/proc/self/fd/{one.split(':')[0]}").st_blocks * 512 for one in memfds())
+
+
+def holders(inode: int) -> list[int]:
+    """Workers that have a file open or mapped."""
+    found = []
+    for pid in pools._warm["processes"].pids:
+        open_there = [
+            os.stat(f"/proc/{pid}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{pid}/fd")
+        ]
+        with open(f"/proc/{pid}/maps") as stream:
+            mapped = [int(line.split()[4]) for line in stream]
+        found += [pid] if inode in open_there + mapped else []
+    return found
 
 
 @pytest.mark.parametrize("how", ["processes", "threads", "serial"])
@@ -135,12 +147,16 @@ def test_later_runs_do_not_copy(tmp_path, monkeypatch):
         assert float(y.sum().compute()) == -25e6
         assert float(y.map_blocks(np.square, dtype="f8").max().compute()) == 1
         assert shared_bytes() - before < 100 << 20
-        before = shared_bytes()
+        before, inode = shared_bytes(), y.layout.file.ino
         del y
         gc.unfreeze()
         gc.collect()
-        # Idle workers hold nothing of it either.
         assert before - shared_bytes() > 100 << 20
+        # Idle workers hold nothing of it either, once they have heard of the end.
+        end = time.monotonic() + 20
+        while holders(inode) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert holders(inode) == []
 
 
 def child(y: oo.Array, answers) -> None:

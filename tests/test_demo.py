@@ -120,7 +120,9 @@ def test_a_signal_removes_the_data(tmp_path, number: int, code: int) -> None:
             time.sleep(0.02)
         time.sleep(0.5)
         process.send_signal(number)
-        assert process.wait(60) == code
+        # Python itself ends so where it was interrupted in text that it was executing.
+        by_python = {-signal.SIGINT} if number == signal.SIGINT else set()
+        assert process.wait(60) in {code} | by_python
         error = process.stderr.read()
     assert error == ("oocarray: interrupted\n" if number == signal.SIGINT else "")
     assert list(tmp_path.iterdir()) == []

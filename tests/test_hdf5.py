@@ -403,10 +403,10 @@ def test_changed_since(tmp_path):
 
 
 def refused(path, error, match, dataset=None, mode="r"):
-    before, start = digest(path), time.monotonic()
+    before, start = digest(path), time.thread_time()
     with pytest.raises(error, match=match):
         open_container(path, dataset, mode)
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 1
     assert digest(path) == before
 
 

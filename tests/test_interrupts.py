@@ -115,6 +115,17 @@ class Program:
     def send(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def heard(self, number: int) -> None:
+        """Wait until a signal has been taken: a second one before that would be the same."""
+
+        def pending() -> bool:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            words = dict(line.split(":", 1) for line in status.splitlines())
+            return any(int(words[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
+
+        until(lambda: not pending(), 60)
+        time.sleep(0.5)  # Python hears of it at its next instruction
+
     def end(self, seconds: float) -> float:
         """Wait for the end; return how long it took."""
         began = time.monotonic()
@@ -161,6 +172,9 @@ def until(holds: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.01)
 
 
+# Seconds that a worker may take to be ended, and the disk to remove a file, on a busy machine.
+SOON = 30
+
 # Ctrl-C
 
 AT_ANY_TIME = """
@@ -176,10 +190,16 @@ def interrupt_at_random(program, folder: Path, seed: int) -> None:
     running = program(AT_ANY_TIME if seed % 2 else NAMED + AT_ANY_TIME)
     time.sleep(random.Random(seed).uniform(0, 0.8))
     running.send(signal.SIGINT)
-    assert running.end(60) < 6
+    try:
+        running.end(20)
+    except subprocess.TimeoutExpired:
+        # It may have come while Python collected garbage, which swallows it and says so.
+        running.send(signal.SIGINT)
+        running.end(20)
+        assert "Exception ignored" in running.err
     assert running.process.returncode != 0
     assert "KeyboardInterrupt" in running.err
-    until(lambda: set(running.left) <= {"file y.npy"}, 2)
+    until(lambda: set(running.left) <= {"file y.npy"}, SOON)
     if running.left:
         assert np.array_equal(np.load(folder / "out" / "y.npy"), np.arange(1.0, 65))
 
@@ -200,18 +220,18 @@ def test_ctrl_c_ends_workers_that_hang(program):
     running.send(signal.SIGINT)
     assert 4 < running.end(60) < 9
     assert "KeyboardInterrupt" in running.err
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
 
 
 @pytest.mark.parametrize("how", FEW_BUSY)
 def test_a_second_ctrl_c_ends_them_at_once(program, how):
     running = program(storing(how)).busy()
     running.send(signal.SIGINT)
-    time.sleep(0.3)
+    running.heard(signal.SIGINT)
     running.send(signal.SIGINT)
     assert running.end(60) < 4
     assert "KeyboardInterrupt" in running.err
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
 
 
 # SIGTERM
@@ -235,7 +255,7 @@ def test_sigterm_is_as_ctrl_c_and_then_ends_the_process(program, named):
     assert running.process.returncode == -signal.SIGTERM
     assert running.err == ""
     assert running.out == ""
-    assert running.left == []
+    until(lambda: not running.left, SOON)
 
 
 @pytest.mark.parametrize(
@@ -259,17 +279,17 @@ def test_sigterm_in_what_a_run_needs_first_removes_its_file(program, keyword):
     running.send(signal.SIGTERM)
     running.end(60)
     assert (running.process.returncode, running.err) == (-signal.SIGTERM, "")
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
 
 
 def test_a_second_sigterm_ends_it_at_once(program):
     running = program(storing("sleep")).busy()
     running.send(signal.SIGTERM)
-    time.sleep(0.3)
+    running.heard(signal.SIGTERM)
     running.send(signal.SIGTERM)
     assert running.end(60) < 4
     assert running.process.returncode == -signal.SIGTERM
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
 
 
 @pytest.mark.parametrize("scheduler", ["serial", "threads"])
@@ -285,7 +305,7 @@ def test_sigterm_without_processes(program, scheduler):
     running.send(signal.SIGTERM)
     assert running.end(60) < 9
     assert running.process.returncode == -signal.SIGTERM
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
 
 
 def test_a_handler_of_the_program_stays_in_force(program):
@@ -293,7 +313,7 @@ def test_a_handler_of_the_program_stays_in_force(program):
         signal.signal(signal.SIGTERM, lambda *_: print("told", flush=True))
         def slow(block, block_id=None):
             at_work(block_id)
-            time.sleep(0.02)
+            time.sleep(0.1)
             return block
         print(x.map_blocks(slow, dtype="f8").sum().compute())
     """
@@ -314,7 +334,7 @@ def test_nothing_outlives_a_program_that_was_killed(program, how, named):
     assert [name for name in running.left if "part" in name] != [] or not named
     running.send(signal.SIGKILL)
     running.process.wait(10)
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
     running.end(5)
 
 
@@ -328,7 +348,7 @@ def test_nothing_outlives_a_program_whose_server_was_killed_before(program):
     assert running.left[0].endswith(".part")
     running.send(signal.SIGKILL)
     running.process.wait(10)
-    until(lambda: not running.left, 2)
+    until(lambda: not running.left, SOON)
     running.end(5)
     assert "the server of the workers" in running.err
 
@@ -336,14 +356,18 @@ def test_nothing_outlives_a_program_whose_server_was_killed_before(program):
 def test_a_copy_of_its_channel_does_not_keep_the_workers(program):
     text = """
         # A child that Python knows nothing of.
-        if ctypes.CDLL(None).fork() == 0:
-            ctypes.CDLL(None).sleep(5)
+        child = ctypes.CDLL(None).fork()
+        if child == 0:
+            ctypes.CDLL(None).sleep(60)
             os._exit(0)
+        with open("child", "w") as note:
+            note.write(str(child))
     """
     running = program(textwrap.dedent(text) + storing("sleep")).busy()
     running.send(signal.SIGKILL)
     running.process.wait(10)
-    until(lambda: not running.left, 3)
+    until(lambda: not running.left, SOON)
+    os.kill(int((running.folder / "child").read_text()), signal.SIGKILL)
     running.end(30)
 
 
@@ -359,7 +383,7 @@ def test_an_output_that_is_finished_is_not_removed(program, tmp_path):
     assert running.process.stdout.readline() == "stored\n"
     running.send(signal.SIGKILL)
     running.process.wait(10)
-    until(lambda: running.left == ["file y.npy"], 2)
+    until(lambda: running.left == ["file y.npy"], SOON)
     running.end(5)
     assert np.array_equal(np.load(tmp_path / "out" / "y.npy"), -np.arange(64.0))
 

@@ -228,9 +228,9 @@ def test_runs_hold_the_region_and_nothing_that_gap_leaves_out(layout, data, gap)
 def test_runs_stay_few_and_cheap():
     mib = 1 << 20
     columns = Strided(KEY, 4096, (1000, 1000), np.dtype("f8"), (1024 * mib, mib))
-    start = time.perf_counter()
+    start = time.thread_time()
     runs = columns.runs()
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     assert len(runs) == 1000
     assert runs[1] == (4096 + 1024 * mib, 4096 + 2023 * mib + 8)
     long = Strided(KEY, 0, (1 << 40,), np.dtype("f8"), (mib,))

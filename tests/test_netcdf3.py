@@ -167,11 +167,11 @@ def classic(variables, dims, *, records=0, version=1, tags=(10, 11)):
 
 def refused(path, content, error, match):
     path.write_bytes(content)
-    before, start = hashlib.sha256(content).hexdigest(), time.monotonic()
+    before, start = hashlib.sha256(content).hexdigest(), time.thread_time()
     with pytest.raises(error, match=match) as caught:
         open_netcdf3(path, "a", True)
     assert type(caught.value) is error
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 1
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 

@@ -207,7 +207,7 @@ def test_a_bad_file_is_refused_and_left_alone(
     path = tmp_path / "bad.npy"
     path.write_bytes(content)
     before, opened = FileKey.of(path), opened_since()
-    start = time.perf_counter()
+    start = time.thread_time()
     tracemalloc.start()
     try:
         with pytest.raises(error, match=message) as caught:
@@ -217,7 +217,7 @@ def test_a_bad_file_is_refused_and_left_alone(
         tracemalloc.stop()
     assert type(caught.value) is error
     assert str(path) in str(caught.value)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     assert peak < 8 << 20
     assert opened() == []
     assert FileKey.of(path) == before
@@ -329,10 +329,10 @@ def test_only_regular_files_open(tmp_path, writable):
             os.close(folder)
         cases[tmp_path / "socket"] = "a socket"
         for path, what in cases.items():
-            start = time.perf_counter()
+            start = time.monotonic()
             with pytest.raises(NotRegularFileError, match=what):
                 open_regular(path, writable)
-            assert time.perf_counter() - start < 1
+            assert time.monotonic() - start < 10  # of a FIFO one waits for ever
 
 
 def test_links_are_followed(tmp_path, npy):

@@ -37,7 +37,8 @@ from oocarray.runtime import pools
 # Tiny blocks of tiny files: each page is read many times over, which is warned of elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore::oocarray.errors.GridWarning")
 
-ONE_SECOND = 1.0
+# Seconds: some tenths on a machine that is idle, ten where others were waited for.
+AT_ONCE = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ DEATHS = {
 
 def dies(block, how, note, block_id=None):
     if block_id == (5,):
-        Path(note).write_text(repr(time.time()))
+        Path(note).write_text(repr(time.monotonic()))
         DEATHS[how]()
     return block + 1
 
@@ -88,7 +89,7 @@ def test_a_dead_worker_is_named_at_once_and_the_next_run_works(how, tmp_path, no
     x = numbers(24, 2)
     with pytest.raises(BlockFailedError) as caught:
         oo.map_blocks(dies, x, how, str(note), dtype="i8").compute()
-    assert time.time() - float(note.read_text()) < ONE_SECOND
+    assert time.monotonic() - float(note.read_text()) < AT_ONCE
     assert caught.value.signal == how
     assert caught.value.block == (5,)
     assert how in str(caught.value)
@@ -178,7 +179,7 @@ def fails_while_others_sleep(block, note, block_id=None):
     if block_id != (4,):
         time.sleep(0.01 if block_id < (4,) else 10)
         return block
-    Path(note).write_text(repr(time.time()))
+    Path(note).write_text(repr(time.monotonic()))
     return {}["no such key"]
 
 
@@ -191,7 +192,7 @@ def test_an_exception_comes_at_once_with_its_type_place_and_traceback(tmp_path, 
             x,
             dtype="f8",
         ).compute()
-    assert time.time() - float(note.read_text()) < ONE_SECOND
+    assert time.monotonic() - float(note.read_text()) < AT_ONCE
     assert caught.value.__notes__ == ["oocarray: in block (4, 0), region [8:10, 0:6]"]
     cause = str(caught.value.__cause__)
     assert "in fails_while_others_sleep" in cause
@@ -433,15 +434,17 @@ def test_warnings_come_once_each_with_a_block():
 
     with pytest.warns() as caught:
         numbers(8, 1).map_blocks(warns, dtype="f8").compute()
-    texts = sorted(str(one.message).partition(" (block (")[0] for one in caught)
+    # Garbage that is found meanwhile may warn too.
+    told = [one for one in caught if one.category is not ResourceWarning]
+    texts = sorted(str(one.message).partition(" (block (")[0] for one in told)
     assert texts == [
         "beware",
         "divide by zero encountered in log",
         "invalid value encountered in log",
     ]
-    assert all(" (block (" in str(one.message) for one in caught)
-    assert {one.category for one in caught} == {DeprecationWarning, RuntimeWarning}
-    assert all(one.filename == __file__ for one in caught)
+    assert all(" (block (" in str(one.message) for one in told)
+    assert {one.category for one in told} == {DeprecationWarning, RuntimeWarning}
+    assert all(one.filename == __file__ for one in told)
 
 
 def test_a_warning_of_a_local_class_keeps_its_type():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -42,6 +44,10 @@ def new_cluster(**how: Any) -> Any:
 def client():
     with new_cluster() as cluster, distributed.Client(cluster) as made:
         yield made
+    # What closing leaves in cycles warns when it is found: here, not in the tests of others.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 class Counting:
@@ -66,6 +72,14 @@ class Counting:
 
 def no_rest(folder: Path) -> None:
     assert not [name for name in os.listdir(folder) if name.endswith(".part")]
+
+
+def until_there(path: Path) -> None:
+    """Wait until the first block is at work, which tells by making a file."""
+    end = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.2)
 
 
 def kept_by_workers(client: Any) -> int:
@@ -230,7 +244,7 @@ def test_memory_is_shared_out(client, stored, caplog):
     with pytest.raises(oo.BudgetError, match="memory"):
         x.map_blocks(np.sort, dtype="f8").compute(scheduler=client, memory="100 KiB")
     # Refused before it began: whoever watches runs is not told of an end either.
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith("oocarray")]
 
 
 def test_transposed_and_strided_targets(client, stored, tmp_path):
@@ -378,28 +392,20 @@ def test_what_is_left_out_of_an_old_file_stays(client, stored, tmp_path):
 
 
 def test_a_changed_input_is_noticed(client, stored, tmp_path):
-    x, data = stored
+    x, _ = stored
 
-    def slow(block):
-        import time
+    path = str(tmp_path / "x.npy")
 
-        time.sleep(0.05)
+    def touches(block, block_id=None):
+        import os
+
+        if block_id == (3, 0):
+            os.utime(path, ns=(1, 1))
         return block
 
-    y = x.rechunk((50, 900)).map_blocks(slow, dtype="f8")
-
-    def change():
-        time.sleep(0.3)
-        np.save(tmp_path / "other.npy", data + 1)
-        os.utime(tmp_path / "x.npy")
-
-    changing = threading.Thread(target=change)
-    changing.start()
-    try:
-        with pytest.raises(InputChangedError, match=r"x\.npy was changed while it was read"):
-            y.store(tmp_path / "y.npy", scheduler=client)
-    finally:
-        changing.join()
+    y = x.rechunk((50, 900)).map_blocks(touches, dtype="f8")
+    with pytest.raises(InputChangedError, match=r"x\.npy was changed while it was read"):
+        y.store(tmp_path / "y.npy", scheduler=client)
     assert not (tmp_path / "y.npy").exists()
     no_rest(tmp_path)
 
@@ -424,9 +430,12 @@ def test_a_file_that_workers_do_not_see(client, stored, monkeypatch, tmp_path):
 def test_a_worker_that_is_killed(stored, tmp_path):
     x, data = stored
 
-    def slow(block):
+    begun = tmp_path / "begun"
+
+    def slow(block, note=str(begun)):
         import time
 
+        open(note, "w").close()
         time.sleep(0.1)
         return block * 2
 
@@ -435,7 +444,7 @@ def test_a_worker_that_is_killed(stored, tmp_path):
         pids = client.run(os.getpid)
 
         def kill():
-            time.sleep(0.8)
+            until_there(begun)
             os.kill(next(iter(pids.values())), signal.SIGKILL)
 
         killing = threading.Thread(target=kill)
@@ -496,20 +505,28 @@ def test_a_run_that_is_stopped_leaves_nothing(client, stored, tmp_path):
 def test_ctrl_c_ends_the_run(client, stored, tmp_path):
     x, _ = stored
 
-    def slow(block):
+    begun = tmp_path / "begun"
+
+    def slow(block, note=str(begun)):
         import time
 
+        open(note, "w").close()
         time.sleep(0.2)
         return block
 
-    y = x.rechunk((50, 900)).map_blocks(slow, dtype="f8")
-    timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    def interrupt():
+        until_there(begun)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    y = x.rechunk((25, 900)).map_blocks(slow, dtype="f8")
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             y.store(tmp_path / "y.npy", scheduler=client)
     finally:
-        timer.join()
+        interrupting.join()
+    begun.unlink()
     assert os.listdir(tmp_path) == ["x.npy"]
     end = time.monotonic() + 10
     while kept_by_workers(client) and time.monotonic() < end:
@@ -624,15 +641,28 @@ def test_a_function_over_its_own_input_is_refused_like_other_updates(client, tmp
     assert np.array_equal(np.load(tmp_path / "x.npy"), np.arange(1000.0))
 
 
-def test_a_client_that_is_closed_meanwhile(client, stored):
+def test_a_client_that_is_closed_meanwhile(client, stored, tmp_path):
     x, _ = stored
     own = distributed.Client(client.cluster)
-    timer = threading.Timer(1.0, own.close)
-    slow = x.rechunk(100).map_blocks(lambda b: time.sleep(0.3) or b, dtype="f8")
-    timer.start()
+    begun = tmp_path / "begun"
+
+    def slow(block, note=str(begun)):
+        import time
+
+        open(note, "w").close()
+        time.sleep(0.3)
+        return block
+
+    def close():
+        until_there(begun)
+        with contextlib.suppress(TimeoutError):
+            own.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
     with pytest.raises(oo.WorkerDiedError, match="the client was closed"):
-        slow.sum().compute(scheduler=own)
-    timer.join()
+        x.rechunk(100).map_blocks(slow, dtype="f8").sum().compute(scheduler=own)
+    closing.join()
 
 
 def test_the_page_cache_is_left_as_it_was_found(client, tmp_path):
@@ -651,11 +681,11 @@ def test_the_page_cache_is_left_as_it_was_found(client, tmp_path):
         pytest.skip("the system does not tell what is cached")
     with oo.options(scheduler=client, memory="32 MiB"):
         assert x.sum().compute() == 1 << 25
-        assert cached() == brought  # it was there before
+        assert cached() > brought * 3 // 4  # it was there before
         with open(tmp_path / "x.npy") as stream:
             calls.drop_cached(stream.fileno(), 0, brought)
         assert cached() < 16 << 20
         assert x.sum().compute() == 1 << 25
         assert cached() < brought // 2  # what was read ahead stays
         assert x.sum().compute(drop=False) == 1 << 25
-        assert cached() == brought
+        assert cached() > brought * 3 // 4

@@ -196,9 +196,11 @@ def test_forgotten_pages_come_back(fd):
 def test_a_mapping_that_cannot_be_leaves_no_addresses(file, no_leaks):
     fd = os.open(file, os.O_RDONLY)
     before = len(Path("/proc/self/maps").read_text().splitlines())
-    with pytest.raises(PermissionError):
-        Window(fd, 0, 10, writable=True)
-    assert len(Path("/proc/self/maps").read_text().splitlines()) <= before + 1
+    for _ in range(100):
+        with pytest.raises(PermissionError):
+            Window(fd, 0, 10, writable=True)
+    # The list itself, and other threads, may need some.
+    assert len(Path("/proc/self/maps").read_text().splitlines()) <= before + 50
     os.close(fd)
 
 

@@ -201,7 +201,7 @@ def test_workers_do_not_outlive_the_parent(number, how, tmp_path):
     process.send_signal(number)
     # SIGTERM is dealt with as Ctrl-C is: running blocks have five seconds.
     process.wait(15)
-    until(lambda: nothing_left(tmp_path, pids), 1.0)
+    until(lambda: nothing_left(tmp_path, pids), 10)
     assert process.returncode == -number
     process.communicate()
 
@@ -221,7 +221,7 @@ def test_workers_do_not_outlive_a_parent_that_has_other_children(tmp_path):
     until(lambda: len(list(tmp_path.glob("started-*"))) == 2, 10)
     process.kill()
     process.wait(5)
-    until(lambda: nothing_left(tmp_path, pids), 1.0)
+    until(lambda: nothing_left(tmp_path, pids), 10)
     os.killpg(process.pid, signal.SIGKILL)  # the child, in the session of its parent
     process.communicate()
 
@@ -231,29 +231,29 @@ def test_ctrl_c_lets_blocks_end_then_ends_all(tmp_path):
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert 3 < time.monotonic() - began < 6.5
+    assert 3 < time.monotonic() - began < 15
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert "During handling" not in err
-    until(lambda: nothing_left(tmp_path, pids), 1.0)
+    until(lambda: nothing_left(tmp_path, pids), 10)
 
 
 def test_a_second_ctrl_c_ends_all_at_once(tmp_path):
     process, pids = started(tmp_path)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(1)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3.5  # what is left of the five seconds is four
     assert err.rstrip().endswith("KeyboardInterrupt")
-    until(lambda: nothing_left(tmp_path, pids), 1.0)
+    until(lambda: nothing_left(tmp_path, pids), 10)
 
 
 AGAIN = """
 import os, signal, sys, threading, time
 import numpy as np
 import oocarray as oo
-x = oo.from_array(np.arange(6.0), chunks=1)
+x = oo.from_array(np.arange(60.0), chunks=1)
 for scheduler in ("serial", "threads", "processes"):
     with oo.options(workers=2, scheduler=scheduler, progress=False):
         x.map_blocks(np.negative, dtype="f8").compute()
@@ -262,9 +262,9 @@ for scheduler in ("serial", "threads", "processes"):
         began = time.monotonic()
         try:
             x.map_blocks(lambda b: (time.sleep(0.2), b)[1], dtype="f8").compute(workers=2)
-            time.sleep(1)
+            time.sleep(10)
         except KeyboardInterrupt:
-            print(scheduler, "interrupted", time.monotonic() - began < 1.0, flush=True)
+            print(scheduler, "interrupted", time.monotonic() - began < 4, flush=True)
         print(x.map_blocks(np.negative, dtype="f8").sum().compute(), flush=True)
 """
 
@@ -275,7 +275,7 @@ def test_runs_go_on_after_ctrl_c(tmp_path):
     assert out.splitlines() == [
         line
         for scheduler in ("serial", "threads", "processes")
-        for line in (f"{scheduler} interrupted True", "-15.0")
+        for line in (f"{scheduler} interrupted True", "-1770.0")
     ]
     assert code == 0
 
@@ -284,11 +284,19 @@ def test_output_that_nobody_reads_any_more(tmp_path):
     text = PLAIN.replace(
         "def __call__(self, block):", "def __call__(self, block):\n        print('x' * 9999)"
     )
+    text = text.replace(
+        "class Doubler",
+        "import os, time\n"
+        "while not os.path.exists('closed'):\n"
+        "    time.sleep(0.01)\n\n"
+        "class Doubler",
+    )
     process = start(tmp_path, "-c", text)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(20) == 1
+    (tmp_path / "closed").touch()
+    assert process.wait(60) == 1
     assert process.stderr is not None
     assert "BrokenPipeError" in process.stderr.read()
     process.stderr.close()

@@ -278,7 +278,7 @@ def test_deep_expressions_are_shown(kind: str) -> None:
     for _ in range(3000):
         node = OpNode(node.operation, (node,))
     x = oo.Array(node)
-    began = time.perf_counter()
+    began = time.thread_time()
     tree = x.tree().splitlines()
     assert len(tree) == 201
     assert re.fullmatch(r" +\.\.\. and 2,8\d\d more", tree[-1])
@@ -286,7 +286,7 @@ def test_deep_expressions_are_shown(kind: str) -> None:
     assert "negative" in repr(x)
     assert "negative" in html_of(x)
     assert len(facts_of(x.node)) > 3000
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 # ---- explain -------------------------------------------------------------------------------------

@@ -470,7 +470,7 @@ def test_ten_thousand_files(tmp_path: Path) -> None:
     assert (int(extent), int(total)) == (20_000, sum(range(10_000)))
     assert int(pickled) < 2_000_000
     # Of the processor: the disk and other tests are not what is measured.
-    assert float(seconds) < 2
+    assert float(seconds) < 8  # one where nothing else is at work
 
 
 def test_the_record_is_small_whatever_its_folder(npy: Make, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ __all__ = ["ProcessPool"]
 _START_SECONDS = 60.0
 _MOST_BOOTS = 3
 """So many servers in a row may end while workers are being started."""
-_END_SECONDS = 1.0
+_END_SECONDS = 5.0
 """A worker that has closed its channel has so long to end."""
 
 
