@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
 from benchmarks.__main__ import main
 from benchmarks.suite.cases import CASES, RIVALS
 from benchmarks.suite.clock import Clock
 from benchmarks.suite.data import PLANE_BYTES, Dataset
 from benchmarks.suite.device import Disk
+from benchmarks.suite.elements import elements_of
 from benchmarks.suite.journal import Journal
 from benchmarks.suite.settings import Settings, fitting
 from benchmarks.suite.sitting import Sitting, Table
@@ -25,6 +28,7 @@ from benchmarks.suite.suite import MAIN_PART, Share, Suite
 from benchmarks.suite.terminal import show
 from benchmarks.suite.tuning import Tuner
 from benchmarks.watch import Watch
+from oocarray.pages import calls
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
@@ -123,6 +127,57 @@ def test_a_wrong_result_is_told(data: Dataset) -> None:
     assert data.wrong(CASES["map"], None, None, "out")
     assert data.wrong(CASES["columns"], [[1.0], [1.0, 2.0]], None, "")
     assert data.wrong(CASES["mean"], {}, None, "")
+
+
+@pytest.mark.parametrize("kind", ["plain", "edges", "shards", "v2", "npy"])
+def test_elements_are_read_one_by_one(tmp_path: Path, kind: str) -> None:
+    value = np.arange(7.0 * 10).reshape(7, 10)
+    value[4:, :4] = 9
+    places = np.array([0, 3, 39, 40, 52, 69])
+    path = tmp_path / ("x.npy" if kind == "npy" else "x.zarr")
+    if kind == "npy":
+        np.save(path, value)
+    else:
+        how: dict[str, Any] = {
+            "plain": {"chunks": (7, 2)},
+            "edges": {"chunks": (4, 4), "fill_value": 9.0},
+            "shards": {"chunks": (2, 5), "shards": (4, 10)},
+            "v2": {"chunks": (3, 3), "zarr_format": 2},
+        }[kind]
+        zarr.create_array(path, shape=(7, 10), dtype="f8", compressors=None, **how)[:] = value
+    assert (kind == "edges") == (not (path / "c/1/0").exists() and (path / "c/1/1").exists())
+    shape, found = elements_of(path, places)
+    assert (shape, found.tolist()) == ((7, 10), value.ravel()[places].tolist())
+    assert elements_of(path, np.array([0, 70]))[0] == (7, 10)  # another array than was expected
+
+
+def test_elements_that_are_not_there(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 4), "f4"))
+    with pytest.raises(ValueError, match="dtype float32"):
+        elements_of(tmp_path / "x.npy", np.array([0]))
+    zarr.create_array(tmp_path / "y.zarr", shape=(4,), chunks=(2,), dtype="f8")
+    with pytest.raises(ValueError, match="compressors"):
+        elements_of(tmp_path / "y.zarr", np.array([0]))
+    made = zarr.create_array(
+        tmp_path / "z.zarr", shape=(4,), chunks=(2,), dtype="f8", compressors=None
+    )
+    made[:] = 1.0
+    os.truncate(tmp_path / "z.zarr/c/1", 12)
+    with pytest.raises(ValueError, match="too short"):
+        elements_of(tmp_path / "z.zarr", np.array([0, 3]))
+
+
+def test_little_beside_the_elements_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros(1 << 23))
+    with path.open("rb") as stream:
+        os.fdatasync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        elements_of(path, np.arange(0, 1 << 23, 1 << 18))
+        found = calls.cached_bytes(stream.fileno(), 0, 1 << 26)
+    if found is None:
+        pytest.skip("this system does not tell what is cached")
+    assert found <= 8 << 20  # the head by way of a stream, which reads ahead
 
 
 def test_who_fails_is_a_result(tmp_path: Path, data: Dataset) -> None:

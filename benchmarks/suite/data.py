@@ -18,6 +18,7 @@ import numpy as np
 from oocarray.pages.calls import cached_bytes
 
 from .cases import SuiteCase
+from .elements import elements_of
 
 __all__ = ["PLANE_BYTES", "Dataset"]
 
@@ -159,18 +160,10 @@ class Dataset:
 
     def samples(self, name: str) -> Array:
         """Elements of a file at the places that are compared."""
-        path = self.path(name)
-        if name.endswith("zarr"):
-            import zarr
-
-            z: Any = zarr.open_array(path, mode="r")
-            if z.shape != (self.rows, COLUMNS) or z.compressors:
-                raise ValueError(f"the output has shape {z.shape}, compressors {z.compressors}")
-            return np.asarray(z.vindex[np.unravel_index(self._places, z.shape)])
-        x: Array = np.load(path, mmap_mode="r")
-        if x.size != self.rows * COLUMNS:
-            raise ValueError(f"the output has shape {x.shape}")
-        return np.array(x.reshape(-1)[self._places])
+        shape, found = elements_of(self.path(name), self._places)
+        if shape != (self.rows, COLUMNS):
+            raise ValueError(f"the output has shape {shape}")
+        return found
 
     def wrong(self, case: SuiteCase, value: Any, before: Array | None, out: str) -> str:
         """Say what is wrong with a result; nothing when all is right."""

@@ -47,7 +47,7 @@ class Tuner:
         rivals = self.settings.contestants
         self.small.provide(files_of(case, rivals), case.cube)
         for rival in rivals:
-            sitting = self.seat(case, rival, self.small, self.settings.memory)
+            sitting = self._seat(case, rival, self.small)
             absent = sitting.absent()
             if absent:
                 message = f"{rival.needs} is not installed" if absent == "missing" else ""
@@ -60,12 +60,17 @@ class Tuner:
         tried: dict[int, float] = {}
         for chunk in self.close.get((case.name, rival.name), ()):
             # A process for each: of one that does not end well the next is not to suffer.
-            sitting = self.seat(case, rival, data, self.settings.memory)
+            sitting = self._seat(case, rival, data)
             for found in sitting.runs([("cold", chunk)]):
                 if found["outcome"] in ("ok", "over"):
                     tried[chunk] = found["wall"]
         if tried:
             self._choose(case, rival, data, tried)
+
+    def _seat(self, case: SuiteCase, rival: SuiteRival, data: Dataset) -> Sitting:
+        sitting = self.seat(case, rival, data, self.settings.memory)
+        sitting.counts = False
+        return sitting
 
     def _try(self, sitting: Sitting) -> None:
         case, rival, nbytes = sitting.case, sitting.rival, self.small.nbytes
