@@ -85,7 +85,8 @@ _MOVED = (
 _TUNED = (
     "Rivals that work in chunks were given the size of chunk that was fastest for each kind of "
     "work: found on small files, and where two sizes were close there, once more on the full ones. "
-    "The seconds are those of trial runs, the fastest is bold. oocarray was not tuned."
+    "Where there was time for one cold run alone, the faster of those two is that run. The seconds "
+    "are those of trial runs, the fastest is bold. oocarray was not tuned."
 )
 
 

@@ -48,7 +48,7 @@ OUTCOMES = {
     "n/a": "not entered here: no code was written for this work with this library",
 }
 _HOW = {
-    OURS: "the array's usual methods, no chunk size given; its memory budget is its default",
+    OURS: "the array's usual methods, no chunk size given; its memory budget is half of the limit",
     "numpy-naive": "the line of NumPy that one writes first, on a memory-mapped file; one thread",
     "numpy-careful": "NumPy in one thread, with a loop over blocks written by hand, on a "
     "memory-mapped file",
@@ -94,7 +94,7 @@ def _limit(results: Results) -> str:
     limited = {run.memory is not None for run in results.done}
     if limited == {False}:
         return (
-            f"and was told to use at most {format_bytes(memory)} of memory, but no limit could be "
+            f"and was to use at most {format_bytes(memory)} of memory, but no limit could be "
             "set: all free memory could serve as page cache, in which Linux keeps parts of files"
         )
     text = f"with at most {format_bytes(memory)} of memory, beside what loaded libraries hold. The "
@@ -120,7 +120,7 @@ def _often(results: Results) -> str:
     text += 'page cache ("cold")'
     if warm:
         part = ", in part of the work," if 2 * warm < len(cells) else ""
-        text += f' and then{part} right again ("warm")'
+        text += f' and then{part} once more at once ("warm")'
     text += ", and each result was compared with the right one"
     return text + ("; figures are medians." if counts[-1] > 1 else ".")
 
@@ -198,7 +198,8 @@ def score(results: Results) -> str:
     same = len(found) - faster - slower
     return (
         f"Of {_count(len(found), 'kind')} of work, read from the disk, oocarray is faster than the "
-        f"fastest rival in {faster}, slower in {slower}; in {same} there is no clear difference."
+        f"fastest rival in {faster}, slower in {slower}; in {same} there is no clear difference: "
+        f"rounds overlap or, where there was one alone, differ by less than {LONE:.0%}."
     )
 
 

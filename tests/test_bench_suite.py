@@ -240,7 +240,8 @@ def _tuner(tmp_path: Path, data: Dataset, walls: dict[int, float]) -> tuple[Tune
             ((state, chunk),) = plan
             assert state == "cold"
             wall = walls.get(chunk)
-            yield {"outcome": "killed" if wall is None else "ok", "wall": wall}
+            outcome = "killed" if wall is None else "ok"
+            yield {"outcome": outcome, "wall": wall, "chunk_bytes": chunk}
 
     stream: Any = io.StringIO()
     journal = Journal(stream, lambda _: None)
@@ -256,7 +257,9 @@ def test_the_full_files_settle_what_is_close(tmp_path: Path, data: Dataset) -> N
     tuner, stream = _tuner(tmp_path, data, {4 * MIB: 9.0, 16 * MIB: 6.0})
     tuner._choose(case, rival, tuner.small, tried)
     assert tuner.close[named] == (4 * MIB, 16 * MIB)
-    tuner.settle(case, rival, data)
+    run = tuner.settle(case, rival, data)
+    assert run is not None
+    assert (run["chunk_bytes"], run["wall"]) == (16 * MIB, 6.0)
     assert tuner.chunks[named] == 16 * MIB
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert (first["size"], first["chunk_bytes"]) == (tuner.small.nbytes, 4 * MIB)
@@ -266,13 +269,13 @@ def test_the_full_files_settle_what_is_close(tmp_path: Path, data: Dataset) -> N
     # The best was killed on the full files.
     tuner, _ = _tuner(tmp_path, data, {16 * MIB: 6.0})
     tuner._choose(case, rival, tuner.small, tried)
-    tuner.settle(case, rival, data)
+    assert tuner.settle(case, rival, data) == {**run, "wall": 6.0}
     assert tuner.chunks[named] == 16 * MIB
 
     # Nobody comes near the best: nothing is tried.
     tuner, stream = _tuner(tmp_path, data, {})
     tuner._choose(case, rival, tuner.small, {4 * MIB: 1.0, 16 * MIB: 1.6})
-    tuner.settle(case, rival, data)
+    assert tuner.settle(case, rival, data) is None
     assert tuner.chunks[named] == 4 * MIB
     assert len(stream.getvalue().splitlines()) == 1
 
@@ -326,9 +329,32 @@ def test_chunks_are_settled_where_there_is_time(tmp_path: Path) -> None:
     sitting = suite.clock.sitting(*named, suite.data.nbytes, 1)
     assert suite._cost(case, Share(3)) == pytest.approx(without + 2 * sitting)
     assert suite._cost(case, Share(3, settles=False)) == pytest.approx(without)
+    once = suite._cost(case, Share(1, ("cold",), settles=False))
+    assert suite._cost(case, Share(1, ("cold",))) == pytest.approx(once + sitting)
     assert suite._afford([case]) == Share(3)
-    suite.clock.total = 20.0
+    suite.clock.total = 12.0
     assert not suite._afford([case]).settles
+
+
+def test_the_better_trial_on_the_full_files_is_the_first_round(tmp_path: Path) -> None:
+    settings = Settings(size=PLANE_BYTES, cases=("mean",), rivals=("numpy",), sweeps=())
+    stream, case, named = io.StringIO(), CASES["mean"], ("mean", "numpy")
+    suite = Suite(settings, tmp_path, Journal(stream, lambda _: None))
+    suite.tuner.chunks[named] = 1 * MIB
+    suite.tuner.close[named] = 1 * MIB, 2 * MIB
+    suite._case(case, Share(1, ("cold",)))
+    records = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (tuning,) = [record for record in records if record["kind"] == "tuning"]
+    (run,) = [record for record in records if record["kind"] == "run"]
+    assert (run["sweep"], run["round"], run["outcome"]) == ("main", 1, "ok")
+    assert run["chunk_bytes"] == tuning["chunk_bytes"]
+    assert round(run["wall"], 4) == tuning["tried"][str(run["chunk_bytes"])]
+
+    stream.truncate(0)
+    suite.tuner.close[named] = 1 * MIB, 2 * MIB
+    suite._case(case, Share(1))
+    runs = [record for record in suite.journal.records if record["kind"] == "run"]
+    assert [run["state"] for run in runs] == ["cold", "cold", "warm"]
 
 
 def test_each_case_once_comes_before_sweeps(tmp_path: Path) -> None:
@@ -352,7 +378,14 @@ def test_time_that_is_left() -> None:
     clock = Clock(1.0)
     unknown = clock.sitting("mean", "numpy", 1 << 30, 1)
     clock.learn("mean", "numpy", 1 << 30, 0.5)
-    assert clock.sitting("mean", "numpy", 1 << 30, 1) < unknown
+    known = clock.sitting("mean", "numpy", 1 << 30, 1)
+    assert known < unknown
+    # Of small files the start is the larger part: large ones tell better, the slowest run of them.
+    clock.learn("mean", "numpy", 1 << 20, 0.5)
+    assert clock.sitting("mean", "numpy", 1 << 30, 1) == known
+    clock.learn("mean", "numpy", 1 << 30, 1.5)
+    clock.learn("mean", "numpy", 1 << 30, 1.0)
+    assert clock.sitting("mean", "numpy", 1 << 30, 2) == pytest.approx(known - 0.5 + 3.0)
     assert clock.left() <= 60
     clock.compare(30.0, 90.0)
     assert clock.factor == pytest.approx(3.0)

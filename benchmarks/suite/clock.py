@@ -6,11 +6,11 @@ import time
 
 __all__ = ["Clock"]
 
-_START = 3.0
+_START = 2.5
 """Seconds to start a process, to warm it up, to check and to end it."""
 _MAKING = 0.6e9
 """Bytes a second at which files are made."""
-_UNKNOWN = 0.25e9
+_UNKNOWN = 250_000_000
 """Bytes a second of whom nothing is known."""
 
 
@@ -26,7 +26,8 @@ class Clock:
     def __init__(self, minutes: float) -> None:
         self.began = time.monotonic()
         self.total = minutes * 60
-        self._rates: dict[tuple[str, str], float] = {}
+        self._known: dict[tuple[str, str], tuple[int, float]] = {}
+        """Bytes, and seconds for them."""
         self._estimated = self._took = 0.0
 
     @property
@@ -38,13 +39,13 @@ class Clock:
         return self.total * part - self.elapsed
 
     def learn(self, case: str, rival: str, nbytes: int, wall: float) -> None:
-        """Remember how fast a rival is; the slowest counts."""
-        rate = nbytes / max(wall, 1e-6)
-        self._rates[case, rival] = min(rate, self._rates.get((case, rival), rate))
+        """Remember how fast a rival is: what the largest files told; of those the slowest run."""
+        self._known[case, rival] = max((nbytes, wall), self._known.get((case, rival), (0, 0.0)))
 
     def sitting(self, case: str, rival: str, nbytes: int, states: int) -> float:
         """Seconds of one process that does a case so many times."""
-        return _START + states * nbytes / self._rates.get((case, rival), _UNKNOWN)
+        known, wall = self._known.get((case, rival), (_UNKNOWN, 1.0))
+        return _START + states * wall * nbytes / known
 
     def making(self, nbytes: int) -> float:
         return nbytes / _MAKING

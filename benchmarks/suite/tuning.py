@@ -47,7 +47,8 @@ class Tuner:
         rivals = self.settings.contestants
         self.small.provide(files_of(case, rivals), case.cube)
         for rival in rivals:
-            sitting = self._seat(case, rival, self.small)
+            sitting = self.seat(case, rival, self.small, self.settings.memory)
+            sitting.counts = False
             absent = sitting.absent()
             if absent:
                 message = f"{rival.needs} is not installed" if absent == "missing" else ""
@@ -55,22 +56,22 @@ class Tuner:
             else:
                 self._try(sitting)
 
-    def settle(self, case: SuiteCase, rival: SuiteRival, data: Dataset) -> None:
-        """Decide between the two best on the files that are measured, each cold and once."""
-        tried: dict[int, float] = {}
+    def settle(self, case: SuiteCase, rival: SuiteRival, data: Dataset) -> dict[str, Any] | None:
+        """Decide between the two best on the files that are measured, each cold and once.
+
+        Returns the run of the better; None where both did not end well.
+        """
+        runs: dict[int, dict[str, Any]] = {}
         for chunk in self.close.get((case.name, rival.name), ()):
             # A process for each: of one that does not end well the next is not to suffer.
-            sitting = self._seat(case, rival, data)
+            sitting = self.seat(case, rival, data, self.settings.memory)
             for found in sitting.runs([("cold", chunk)]):
                 if found["outcome"] in ("ok", "over"):
-                    tried[chunk] = found["wall"]
-        if tried:
-            self._choose(case, rival, data, tried)
-
-    def _seat(self, case: SuiteCase, rival: SuiteRival, data: Dataset) -> Sitting:
-        sitting = self.seat(case, rival, data, self.settings.memory)
-        sitting.counts = False
-        return sitting
+                    runs[chunk] = found
+        if not runs:
+            return None
+        self._choose(case, rival, data, {chunk: run["wall"] for chunk, run in runs.items()})
+        return runs[self.chunks[case.name, rival.name] or 0]
 
     def _try(self, sitting: Sitting) -> None:
         case, rival, nbytes = sitting.case, sitting.rival, self.small.nbytes

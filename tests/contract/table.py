@@ -22,7 +22,9 @@ Three ways to compute the same expression, so that results and times can be comp
 | other formats | mapped or decoded | read by this package | read by this package |
 | runs on | processes, threads, this thread, or a [cluster](schedulers.md) | dask's threads; with `scheduler="serial"` its synchronous scheduler; a cluster | this thread, whatever `scheduler=` and `workers=` say |
 | keeps to `memory=` | yes | no: it decides how large blocks are, and dask how many are held at once | no: blocks that are needed at once are in memory |
-| changes a file in place | yes | stores other values into it; nothing that is made of what it overwrites | the same |
+| changes a file in place | yes | stores other values into it; nothing that is made, element by element, of what it overwrites | the same |
+| locks the files that it writes | yes | no | no |
+| leaves the page cache as it was | yes | no | no |
 
 The first is what the package is for. The others are there to be held against it: by tests, which
 have every operation below give NumPy's answer by each, and by benchmarks. None evaluates by another,
@@ -78,8 +80,9 @@ Where nobody set blocks, those of dask have 32 MiB, with which it was faster tha
 share of `memory=`; twice as much where a slice of a plain file has gaps. Where dask's
 `array.chunk-size` is set to anything but its default of 128 MiB, that is used instead.
 
-If a store would change what the same run has yet to read, each backend raises `OverlapError` before
-it writes anything; dask's also where only the order in which dask runs its tasks would save the data.
+What one store makes of other elements of its own target is computed first. Where something else of
+the same run has yet to read what a store changes, each backend raises `OverlapError` before it
+writes anything; dask's also where only the order in which dask runs its tasks would save the data.
 
 ## Arrays of dask
 
@@ -92,7 +95,7 @@ cluster must see the files under the same paths. `from_array` refuses blocks of 
 ## What each one does
 
 *Yes* means that `tests/contract` holds it against NumPy. Operators and methods of arrays stand
-last. This page is what `python -m tests.contract.table --write` makes of the cases there.
+last; `Array.__iadd__` and the like are those of expressions there. This page is what `python -m tests.contract.table --write` makes of the cases there.
 """
 
 
