@@ -232,9 +232,7 @@ def _begin_store(
         array = Array(node)
     place: Strided | Tiled | InMemory
     if isinstance(target, (str, os.PathLike)):
-        # zarr-python writes a shard anew for each part of it: what writes through it has none.
-        ours = options.backend == "mapped"
-        new = new_target(array, target, order.format, order.overwrite, order.how, ours)
+        new = new_target(array, target, order.format, order.overwrite, order.how, options)
         node, place = new.node, new.place
         drafts.append(new.draft)
         if any(new.draft.path == other.path for other in drafts[:-1]):

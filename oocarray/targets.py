@@ -12,8 +12,9 @@ from .core import Array
 from .creating import format_of
 from .grid import Chunks
 from .lazy.expr import Node, StoredNode
-from .lazy.graph import flexible
+from .lazy.graph import Root, flexible
 from .lazy.regrid import regrid
+from .plan import Options
 from .storage.create import draft_npy, draft_raw
 from .storage.draft import Unpublished
 from .storage.filekey import FileKey
@@ -66,7 +67,7 @@ def new_target(
     format: str | None,
     overwrite: bool,
     how: Mapping[str, Any],
-    ours: bool = True,
+    options: Options,
 ) -> Target:
     """Make the file that an array is to be stored into, complete but for its elements.
 
@@ -80,10 +81,10 @@ def new_target(
     overwrite : bool
     how : mapping
         Of `ZARR_WORDS`, what was said.
-    ours : bool
-        Whether it is this library that writes.  zarr-python writes a shard anew for each part, and
-        a file for each chunk: for it a Zarr array has no shards where nobody said which, and none
-        of its files yet.
+    options : Options
+        Of the run.  By another backend it is zarr-python that writes, a shard anew for each part,
+        and a file for each chunk: for it a Zarr array has no shards where nobody said which, and
+        none of its files yet.
 
     Raises
     ------
@@ -94,8 +95,8 @@ def new_target(
     """
     kind = format_of(path, format)
     if kind == "zarr":
-        layout = {"shards": "auto" if ours else False, **how}
-        return _new_zarr(array, path, overwrite, layout, ours)
+        layout = {"shards": "auto" if options.backend == "mapped" else False, **how}
+        return _new_zarr(array, path, overwrite, layout, options)
     if how:
         raise TypeError(f"{', '.join(f'{word}=' for word in how)} is for Zarr arrays (x.zarr)")
     make = draft_npy if kind == "npy" else draft_raw
@@ -104,7 +105,7 @@ def new_target(
 
 
 def _new_zarr(
-    array: Array, path: PathLike, overwrite: bool, how: Mapping[str, Any], reserved: bool
+    array: Array, path: PathLike, overwrite: bool, how: Mapping[str, Any], options: Options
 ) -> Target:
     node, facts = array.node, array._facts
     said = dict(how)
@@ -121,7 +122,7 @@ def _new_zarr(
         dims=dims,
         attributes=attributes,
         overwrite=overwrite,
-        reserved=reserved,
+        reserved=options.backend == "mapped",
         **said,
     )
     try:
@@ -133,7 +134,7 @@ def _new_zarr(
             if flexible(node):
                 node = regrid(node, place.blocks())
             elif place.table.encoded:
-                node, folder = _laid_aside(array, path)
+                node, folder = _laid_aside(array, path, options)
                 node = regrid(node, place.blocks())
                 made = _Aside(draft, folder)
     except BaseException:
@@ -142,12 +143,23 @@ def _new_zarr(
     return Target(made, node, place, lambda: _opened(path))
 
 
-def _laid_aside(array: Array, path: PathLike) -> tuple[Node, tempfile.TemporaryDirectory[str]]:
+def _laid_aside(
+    array: Array, path: PathLike, options: Options
+) -> tuple[Node, tempfile.TemporaryDirectory[str]]:
     """Store what a function makes in blocks of its own, to be read in others."""
+    from .backends.choosing import evaluate
+
     parent = os.path.dirname(os.path.abspath(os.fspath(path)))
     folder = tempfile.TemporaryDirectory(prefix=".oocarray-", dir=parent)
-    made: Array = array.store(os.path.join(folder.name, "scratch.npy"))
-    return made.node, folder
+    try:
+        scratch = os.path.join(folder.name, "scratch.npy")
+        made = new_target(array, scratch, "npy", False, {}, options)
+        passing = replace(options, durability="none")
+        evaluate([Root(made.node, made.place)], passing, [made.draft])
+        return made.opened().node, folder
+    except BaseException:
+        folder.cleanup()
+        raise
 
 
 def _regular(chunks: Chunks) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -177,6 +178,26 @@ def test_persisted_arrays_travel(client, stored):
     assert kept.max().compute(scheduler=client) == data.max() + 1
 
 
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (2, 0, 1)])
+@pytest.mark.parametrize("chunks", [(4, 5, 6), (2, 5, 6), (4, 1, 6), (4, 5, 1), (1, 5, 6)])
+def test_kernels_over_persisted_arrays_in_another_order(client, axes, chunks):
+    @oo.kernel
+    def weighed(out, x):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                for k in range(x.shape[2]):
+                    out[i, j, k] = 100 * i + 10 * j + k + 1000 * x[i, j, k]
+
+    data = np.arange(120.0).reshape(4, 5, 6).transpose(axes)
+    kept = oo.from_array(np.arange(120.0).reshape(4, 5, 6)).persist().transpose(axes)
+    blocks = tuple(chunks[axis] for axis in axes)
+    y = kept.rechunk(blocks).map_blocks(weighed, dtype="f8")
+    wanted = oo.from_array(data, chunks=blocks).map_blocks(weighed, dtype="f8")
+    wanted = wanted.compute(scheduler="serial")
+    assert np.array_equal(y.compute(scheduler="serial"), wanted)
+    assert np.array_equal(y.compute(scheduler=client), wanted)
+
+
 def test_memmaps_are_opened_by_the_workers(client, stored, tmp_path):
     _, data = stored
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -195,6 +216,21 @@ def test_functions_that_no_worker_can_import(client, stored):
     sys.modules[module.__name__] = module
     try:
         x, data = stored
+        y = x.map_blocks(module.twice, dtype="f8")
+        assert np.array_equal(y.compute(scheduler=client), data * 2)
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_modules_of_the_folder_that_we_are_in(client, stored, tmp_path, monkeypatch):
+    x, data = stored
+    (tmp_path / "only_here_for_the_cluster.py").write_text(
+        "def twice(block):\n    return block * 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    module = importlib.import_module("only_here_for_the_cluster")
+    try:
         y = x.map_blocks(module.twice, dtype="f8")
         assert np.array_equal(y.compute(scheduler=client), data * 2)
     finally:
@@ -459,6 +495,49 @@ def test_a_worker_that_is_killed(stored, tmp_path):
         assert np.array_equal(np.load(tmp_path / "y.npy"), data * 2)
         assert set(client.run(os.getpid).values()) != set(pids.values())
     no_rest(tmp_path)
+
+
+@pytest.mark.parametrize("compressors", [None, "zstd"])
+def test_a_new_array_in_pieces_begins_with_zeros_each_time(tmp_path, compressors):
+    np.save(tmp_path / "x.npy", np.ones(64))
+    flag = str(tmp_path / "flag")
+
+    def add(out, block, block_id=None):
+        import os
+        import signal
+
+        out += block
+        if block_id == (7,) and not os.path.exists(flag):
+            open(flag, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    x = oo.open(tmp_path / "x.npy").rechunk(1)
+    y = oo.map_blocks.options(form="out")(add, x, dtype="f8")
+    with new_cluster(n_workers=1) as cluster, distributed.Client(cluster) as client:
+        y.store(tmp_path / "y.zarr", scheduler=client, compressors=compressors, chunks=1)
+    assert os.path.exists(flag)
+    assert (oo.open(tmp_path / "y.zarr").compute() == 1).all()
+
+
+def test_what_a_function_raises_is_not_the_file_systems(client, stored, tmp_path):
+    x, _ = stored
+    calls_made = tmp_path / "calls"
+
+    def fails(block, block_id=None, note=str(calls_made)):
+        import errno
+
+        if block_id == (1, 0):
+            with open(note, "a") as stream:
+                stream.write(".")
+            raise OSError(errno.ETIMEDOUT, "a server of my own")
+        return block
+
+    with pytest.raises(TimeoutError, match="a server of my own") as caught:
+        x.rechunk((100, 900)).map_blocks(fails, dtype="f8").store(
+            tmp_path / "y.npy", scheduler=client
+        )
+    assert "in block (1, 0)" in "".join(caught.value.__notes__)
+    assert calls_made.read_text() == "."
 
 
 def test_a_block_that_kills_its_workers_is_named(tmp_path):

@@ -545,3 +545,18 @@ def test_ctrl_c_while_an_array_is_replaced_leaves_one_of_them(tmp_path, monkeypa
             oo.from_array(np.ones(8)).store(tmp_path / "x.zarr", overwrite=True)
         monkeypatch.undo()
         assert oo.open(tmp_path / "x.zarr").compute().all() == (not before)
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_options_hold_for_what_is_laid_aside(tmp_path, scheduler):
+    def whose(block):
+        return np.full_like(block, os.getpid())
+
+    y = oo.from_array(np.ones((64, 8)), chunks=(10, 8)).map_blocks(whose, dtype="f8")
+    how = {"chunks": (16, 8), "compressors": "zstd"}
+    pids = y.store(tmp_path / "y.zarr", scheduler=scheduler, workers=1, **how).compute()
+    assert (os.getpid() in pids) == (scheduler == "threads")
+    with pytest.raises(NotImplementedError, match="on_error"):
+        y.store(tmp_path / "z.zarr", backend="dask", on_error="fill", **how)
+    y.store(tmp_path / "z.zarr", backend="dask", **how)
+    assert sorted(os.listdir(tmp_path)) == ["y.zarr", "z.zarr"]

@@ -36,7 +36,9 @@ from ..program import (
     transformed,
 )
 from ..storage.filekey import MEMORY, FileKey
+from ..runtime.remote.memory import travelling_order
 from ..storage.layout import Strided
+from ..storage.strides import dense_strides
 
 __all__ = ["NotFused", "compile_plan", "needs_kernels"]
 
@@ -203,7 +205,13 @@ class _Compiler:
 def _order(source: Any, grid: Grid) -> str:
     """Contiguity that every block of `grid` has in a source."""
     if isinstance(source, Strided):
-        return source.block_order(grid)
+        order = source.block_order(grid)
+        if source.file.path != MEMORY:
+            return order
+        # Memory of this process is seen where it lies, and by workers elsewhere as it arrives.
+        dense = dense_strides(source.shape, source.itemsize, travelling_order(source))
+        same = Strided(_NOWHERE, 0, source.shape, source.dtype, dense).block_order(grid) == order
+        return order if same else "A"
     if isinstance(source, InMemory):
         # Shared memory holds it in C order; where it is used as it is, it may be anything.
         array = source.array

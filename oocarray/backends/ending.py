@@ -85,7 +85,8 @@ def part_names(drafts: Sequence[Unpublished]) -> dict[tuple[int, int], str]:
 
 def new_folders(drafts: Sequence[Unpublished]) -> list[str]:
     """Where new Zarr arrays are made."""
-    return [draft.folder for draft in drafts if isinstance(draft, ZarrDraft)]
+    own = (getattr(draft, "draft", draft) for draft in drafts)
+    return [draft.folder for draft in own if isinstance(draft, ZarrDraft)]
 
 
 def zarr_folders(roots: Sequence[Root]) -> set[str]:

@@ -19,7 +19,7 @@ from ..runtime.remote.run import IN_PLACE, run_remote
 from ..storage.draft import Unpublished
 from ..units import format_bytes, format_seconds
 from .codes import NotFused, compile_plan, needs_kernels
-from .ending import descriptors, evaluation, part_names, tell_not_fused
+from .ending import descriptors, evaluation, new_folders, part_names, tell_not_fused
 from .mapped import limits_of
 from .measured import Measuring
 from .planning import compiled, plan_of
@@ -81,7 +81,8 @@ def evaluate(
         if watch is not None and whole:
             observers.append(watch)
         observers.append(Measuring(wanted, began))
-        found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there)
+        new = new_folders(drafts)
+        found = run_remote(plan, limits, client, cluster, _named(drafts), observers, there, new)
     _tell_end(plan, cluster, time.perf_counter() - began)
     return found
 

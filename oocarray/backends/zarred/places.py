@@ -37,7 +37,9 @@ def opened_zarr(table: ZarrTable, mode: Literal["r", "r+"]) -> Any:
         table.file.check_open(fd)
     finally:
         os.close(fd)
-    return zarr.open_array(table.array.folder, mode=mode)
+    # As our own writer does, which compares no chunk with the fill value before it is stored.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return zarr.open_array(table.array.folder, mode=mode)
 
 
 class ZarrView:

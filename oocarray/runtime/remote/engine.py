@@ -24,8 +24,10 @@ class RemoteEngine(Engine):
     def _writer(self, number: int, write: Blocks) -> Any:
         target = write.target
         value = self.job.kernel.values[number]
-        partly = isinstance(value, (Call, Pick))
-        # Only a function, or a block that is skipped, leaves anything as it was.
+        call = value.call if isinstance(value, Pick) else value
+        # What is returned is stored whole; what is filled by a function may be filled in part.
+        partly = isinstance(call, Call) and call.form != "block"
+        # Only such a function, or a block that is skipped, leaves anything as it was.
         skipped = self.job.on_error == "skip" and bool(calls_in([value]))
         old = number not in self.job.fresh and (partly or skipped)
         if isinstance(target, Tiled):

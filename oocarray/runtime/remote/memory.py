@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ...storage.layout import Strided
 
-__all__ = ["in_memory"]
+__all__ = ["in_memory", "travelling_order"]
+
+
+def travelling_order(place: Strided) -> Literal["C", "F"]:
+    """The order in which an array arrives elsewhere."""
+    return "F" if place.contiguous == "F" else "C"
 
 
 def in_memory(place: Strided, fd: int) -> np.ndarray[Any, Any]:
@@ -21,4 +26,5 @@ def in_memory(place: Strided, fd: int) -> np.ndarray[Any, Any]:
         done = os.preadv(fd, [rest], at)
         assert done, f"{place.file.path} is shorter than its array"
         rest, at = rest[done:], at + done
-    return np.ascontiguousarray(place.view(held, start)) if place.ndim else place.view(held, start)
+    # What was compiled for its blocks holds for either order, and for no other.
+    return np.asarray(place.view(held, start), order=travelling_order(place))

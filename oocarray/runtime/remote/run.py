@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +61,7 @@ def run_remote(
     drafts: Mapping[tuple[int, int], tuple[int, str]],
     observers: Sequence[Observer] = (),
     compile: Callable[[Plan], Plan] | None = None,
+    folders: Collection[str] = (),
 ) -> list[Array]:
     """Run all stages of a plan.
 
@@ -78,6 +79,8 @@ def run_remote(
     observers : sequence of callable
     compile : callable, optional
         Compiles a plan in the workers, whose processors are not this one's.
+    folders : collection of str
+        Of Zarr arrays that are new.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def run_remote(
     check_on_error(plan, limits.on_error, limits.fill_value)
     _refuse(plan, limits)
     validate(plan, budget=limits.memory)
-    run = _Run(plan, limits, client, cluster, drafts, observers, compile)
+    run = _Run(plan, limits, client, cluster, drafts, observers, compile, folders)
     try:
         for number in range(len(plan.stages)):
             run.run_stage(number)
@@ -141,10 +144,11 @@ class _Run(Telling):
         drafts: Mapping[tuple[int, int], tuple[int, str]],
         observers: Sequence[Observer],
         compile: Callable[[Plan], Plan] | None,
+        folders: Collection[str],
     ) -> None:
         super().__init__(limits, observers)
         self.plan, self.client, self.cluster = plan, client, cluster
-        self.compile, self.drafts = compile, drafts
+        self.compile, self.drafts, self.folders = compile, drafts, frozenset(folders)
         self.name = secrets.token_hex(8)
         # Each worker may come across all of it, one range after the other.
         needed = resident_bytes(plan, limits.workers, True)

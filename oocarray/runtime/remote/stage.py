@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from ...pages import calls
 from ...pages.residency import Residency
 from ...plan import Advanced, Began, Blocks, Ended, Event, InMemory, Partials, Plan, Stage
 from ...storage.layout import FileKey, Strided
+from ...storage.tiled import Tiled
+from ...storage.zarrtable import ZarrTable
 from ...units import format_at_least, format_bytes
 from ..limits import Limits
 from ..runfiles import RunFiles
@@ -52,6 +55,7 @@ class Run(Protocol):
     client: Any
     cluster: Cluster
     drafts: Mapping[tuple[int, int], tuple[int, str]]
+    folders: frozenset[str]
     compile: Callable[[Plan], Plan] | None
     name: str
     residency: Residency
@@ -132,7 +136,8 @@ class StageOfRun:
                 if (key.dev, key.ino) in run.drafts
             },
             compile=run.compile,
-            path=tuple(sys.path),
+            # Ours may be relative, or empty for the folder we are in: theirs is another.
+            path=tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)),
             processor=processor() if self.cluster.same_processor else "",
         )
         blob = pack_stage(carried, kernel, run.address, run.files.state)
@@ -170,15 +175,19 @@ class StageOfRun:
 
     def _fresh(self) -> tuple[int, ...]:
         """Numbers of the writes into what was zeros before."""
-        return tuple(
-            number
-            for number, write in enumerate(self.stage.writes)
-            if isinstance(write, Blocks)
-            and (
-                isinstance(write.target, InMemory)
-                or (write.target.file.dev, write.target.file.ino) in self.run_.drafts  # type: ignore[attr-defined]
-            )
-        )
+        targets = [
+            write.target if isinstance(write, Blocks) else None for write in self.stage.writes
+        ]
+        return tuple(number for number, target in enumerate(targets) if self._is_new(target))
+
+    def _is_new(self, target: Any) -> bool:
+        if isinstance(target, Strided):
+            return (target.file.dev, target.file.ino) in self.run_.drafts
+        if isinstance(target, Tiled):
+            table = target.table
+            new = isinstance(table, ZarrTable) and table.array.folder in self.run_.folders
+            return new and self.limits.on_error != "skip"
+        return isinstance(target, InMemory)
 
     # ---- in the run ----------------------------------------------------------------------------
 

@@ -259,7 +259,8 @@ def _worked(found: _Stage, task: Task, how: Ranges) -> Done:
         done = Done(answer, tuple(engine.made()))
         well = True
     except BaseException as error:
-        if isinstance(error, OSError) and error.errno in _PASSING:
+        # In a block it is the function's own.
+        if isinstance(error, OSError) and error.errno in _PASSING and when[0] != "in":
             raise
         return _failed(task, error, engine, when[0])
     finally:
