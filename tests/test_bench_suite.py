@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import zarr
 
 from benchmarks.__main__ import main
+from benchmarks.client import Failure
 from benchmarks.suite.cases import CASES, RIVALS
 from benchmarks.suite.clock import Clock
 from benchmarks.suite.data import PLANE_BYTES, Dataset
@@ -200,6 +202,43 @@ def test_who_is_over_time_is_a_result(tmp_path: Path, data: Dataset) -> None:
     assert found["outcome"] == "timeout"
 
 
+@pytest.mark.parametrize(
+    "error", ["MemoryError: Unable to allocate 8 GiB", "distributed.scheduler.KilledWorker: (1, 2)"]
+)
+def test_who_has_too_little_memory_is_killed(
+    tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise Failure(f"Traceback\n  in a line\n{error}")
+
+    monkeypatch.setattr("benchmarks.suite.sitting.Client", fails)
+    table = Table(Dataset(tmp_path / "tiny", PLANE_BYTES), Disk(tmp_path))
+    sitting = Sitting(table, CASES["mean"], RIVALS["numpy"], data, 64 * MIB, 1, 60.0)
+    (found,) = sitting.runs([("cold", MIB)])
+    assert (found["outcome"], found["message"]) == ("killed", error)
+
+
+def test_warm_runs_come_once_where_memory_does_not_hold_the_files(tmp_path: Path) -> None:
+    settings = Settings(size=1 << 30, memory=1 << 29, cases=("mean",), rivals=("numpy",), sweeps=())
+    suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
+    both = ("cold", "warm")
+    assert [suite._states(Share(3), number) for number in (1, 2)] == [both, ("cold",)]
+    assert suite._states(Share(3, warm=False), 1) == ("cold",)
+    fitting = replace(settings, memory=1 << 30)
+    suite = Suite(fitting, tmp_path, Journal(io.StringIO(), lambda _: None))
+    assert [suite._states(Share(3), number) for number in (1, 2)] == [both, both]
+
+
+def test_files_that_the_case_before_leaves_cost_nothing(tmp_path: Path) -> None:
+    settings = Settings(size=1 << 30, cases=("zscore", "zarr", "slab"), sweeps=())
+    suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
+    for case in settings.chosen:
+        suite.tuner.chunks[case.name, "oocarray"] = None
+        suite.tuner.chunks[case.name, "zarr"] = 16 * MIB
+    anew = [suite._made_anew(case) for case in settings.chosen]
+    assert anew[:2] == [{"a", "zarr"}, set()]
+
+
 def test_who_holds_too_much_goes_on(
     tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,11 +320,11 @@ def test_the_full_files_settle_what_is_close(tmp_path: Path, data: Dataset) -> N
 
 
 def test_a_chunk_that_fails_leaves_the_others(tmp_path: Path, data: Dataset) -> None:
-    case, rival = CASES["mean"], RIVALS["numpy"]
+    case, rival = CASES["mean"], RIVALS["dask"]
     outcomes: dict[int, str] = {}
 
     class Trials:
-        case, rival = CASES["mean"], RIVALS["numpy"]
+        case, rival = CASES["mean"], RIVALS["dask"]
 
         def runs(self, plan: list[tuple[str, int]]) -> Iterator[dict[str, Any]]:
             for _, chunk in plan:
@@ -329,8 +368,8 @@ def test_chunks_are_settled_where_there_is_time(tmp_path: Path) -> None:
     sitting = suite.clock.sitting(*named, suite.data.nbytes, 1)
     assert suite._cost(case, Share(3)) == pytest.approx(without + 2 * sitting)
     assert suite._cost(case, Share(3, settles=False)) == pytest.approx(without)
-    once = suite._cost(case, Share(1, ("cold",), settles=False))
-    assert suite._cost(case, Share(1, ("cold",))) == pytest.approx(once + sitting)
+    once = suite._cost(case, Share(1, False, settles=False))
+    assert suite._cost(case, Share(1, False)) == pytest.approx(once + sitting)
     assert suite._afford([case]) == Share(3)
     suite.clock.total = 12.0
     assert not suite._afford([case]).settles
@@ -342,7 +381,7 @@ def test_the_better_trial_on_the_full_files_is_the_first_round(tmp_path: Path) -
     suite = Suite(settings, tmp_path, Journal(stream, lambda _: None))
     suite.tuner.chunks[named] = 1 * MIB
     suite.tuner.close[named] = 1 * MIB, 2 * MIB
-    suite._case(case, Share(1, ("cold",)))
+    suite._case(case, Share(1, False))
     records = [json.loads(line) for line in stream.getvalue().splitlines()]
     (tuning,) = [record for record in records if record["kind"] == "tuning"]
     (run,) = [record for record in records if record["kind"] == "run"]
@@ -360,7 +399,7 @@ def test_the_better_trial_on_the_full_files_is_the_first_round(tmp_path: Path) -
 def test_each_case_once_comes_before_sweeps(tmp_path: Path) -> None:
     settings = Settings(size=1 << 30, cases=("mean",), rivals=("numpy",), minutes=10)
     suite = Suite(settings, tmp_path, Journal(io.StringIO(), lambda _: None))
-    case, least = CASES["mean"], Share(1, ("cold",), False)
+    case, least = CASES["mean"], Share(1, False, False)
     suite.tuner.chunks["mean", "numpy"] = 4 * MIB
     cost = suite.clock.factor * suite._cost(case, least)
     suite.clock.total = cost / 0.85
@@ -497,11 +536,19 @@ def test_chunks_are_chosen_where_there_is_something_to_choose() -> None:
 
 
 def test_without_time_to_tune_chunks_fit_the_memory(tmp_path: Path) -> None:
-    settings = Settings(size=64 * MIB, memory=64 * MIB, workers=2, minutes=1e-6, rivals=("numpy",))
+    settings = Settings(
+        size=64 * MIB,
+        memory=64 * MIB,
+        workers=2,
+        minutes=1e-6,
+        rivals=("dask",),
+        cases=("mean", "map", "slab"),
+    )
     with (tmp_path / "r.jsonl").open("w") as stream:
         suite = Suite(settings, tmp_path, Journal(stream, lambda _: None))
         suite.run()
-    assert set(suite.tuner.chunks.values()) == {4 * MIB}
+    wanted = {("mean", "dask"): 4 * MIB, ("map", "dask"): 4 * MIB, ("slab", "dask"): 64 * MIB}
+    assert suite.tuner.chunks == wanted
 
 
 def test_a_cold_run_that_was_not_cold_is_remarked(

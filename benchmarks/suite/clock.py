@@ -6,10 +6,10 @@ import time
 
 __all__ = ["Clock"]
 
-_START = 2.5
+_START = 2.0
 """Seconds to start a process, to warm it up, to check and to end it."""
-_MAKING = 0.6e9
-"""Bytes a second at which files are made."""
+_MAKING = 0.4e9
+"""Bytes a second at which files are made, until that has been seen."""
 _UNKNOWN = 250_000_000
 """Bytes a second of whom nothing is known."""
 
@@ -29,6 +29,7 @@ class Clock:
         self._known: dict[tuple[str, str], tuple[int, float]] = {}
         """Bytes, and seconds for them."""
         self._estimated = self._took = 0.0
+        self._making = _MAKING
 
     @property
     def elapsed(self) -> float:
@@ -48,7 +49,13 @@ class Clock:
         return _START + states * wall * nbytes / known
 
     def making(self, nbytes: int) -> float:
-        return nbytes / _MAKING
+        """Seconds to make files."""
+        return nbytes / self._making
+
+    def made(self, nbytes: int, seconds: float) -> None:
+        """Remember how fast files are made."""
+        if nbytes:
+            self._making = nbytes / max(seconds, 1e-6)
 
     def compare(self, estimated: float, took: float) -> None:
         """Correct later estimates by how good this one was."""

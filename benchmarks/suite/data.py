@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ _ROWS, _LARGE_ROWS = 64, 1024
 CHUNK_ROWS = 256
 """Chunks of the Zarr copy have 16 MiB, whole rows."""
 SAMPLES = 2048
-"""Of 8 GiB one in 4 MiB, which is the smallest chunk that is tried."""
+"""Of 8 GiB one in 4 MiB."""
 _HEADER = 128
 Array = np.ndarray[Any, Any]
 
@@ -90,16 +91,20 @@ class Dataset:
 
     # ---- making ------------------------------------------------------------------------------
 
-    def provide(self, names: set[str], cube: bool = False) -> None:
-        """Have these files there, on the disk, and of the others none but ``a``."""
+    def provide(self, names: set[str], cube: bool = False) -> int:
+        """Have these files there, on the disk, and of the others none but ``a``.
+
+        Returns the bytes that were written for it.
+        """
         for name in {"b", "work", "zarr", "out", "outzarr"} - names:
             self.remove(name)
-        for name in sorted(names | {"a"}):
-            if not self.path(name).exists():
-                self._write_zarr() if name == "zarr" else self._write(name)
+        missing = [name for name in sorted(names | {"a"}) if not self.path(name).exists()]
+        for name in missing:
+            self._write_zarr() if name == "zarr" else self._write(name)
         with self.path("a").open("r+b") as stream:
             stream.write(self._header(cube))
         _settle(self.path("a"))
+        return len(missing) * self.nbytes
 
     def _header(self, cube: bool) -> bytes:
         """Of `.npy`, 128 bytes for both shapes: one file serves as array of two or three axes."""
@@ -111,13 +116,15 @@ class Dataset:
 
     def _write(self, name: str) -> None:
         tiles, half = _tiles(), self.path(name).with_suffix(".half")
-        with half.open("wb") as stream:
+        with half.open("wb", buffering=0) as stream, ThreadPoolExecutor(1) as syncing:
             stream.write(self._header(False))
+            before = None
             for number, tile in enumerate(_order(name, self.rows // TILE_ROWS).tolist()):
                 stream.write(tiles[tile].data)
-                if number % 32 == 31:  # a folder of half the memory in dirty pages helps nobody
-                    stream.flush()
-                    os.fdatasync(stream.fileno())
+                if number % 32 == 31:  # half the memory in dirty pages helps nobody
+                    if before is not None:
+                        before.result()
+                    before = syncing.submit(os.fdatasync, stream.fileno())
         _settle(half)
         half.rename(self.path(name))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from oocarray.runtime.limits import default_workers
 
 from .cases import CASES, RIVALS, SuiteCase, SuiteRival
 from .data import PLANE_BYTES
@@ -25,7 +26,7 @@ class Settings:
     rivals: tuple[str, ...] = tuple(name for name in RIVALS if name != "backend-dask")
     rounds: int = 3
     sweeps: tuple[str, ...] = SWEEPS
-    workers: int = len(os.sched_getaffinity(0))
+    workers: int = default_workers()
     minutes: float = 55.0
     quick: bool = False
 

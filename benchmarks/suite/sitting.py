@@ -28,6 +28,8 @@ __all__ = ["MEASURED", "Sitting", "Table"]
 
 MEASURED = ("wall", "cpu", "peak", "peak_cache", "read", "written")
 """Figures of a run; None where not measured."""
+_TOO_MUCH = ("MemoryError", "KilledWorker", "exceeds allowed_mem")
+"""In what is raised where memory does not suffice: a limit of the library's own is one too."""
 _WARM = 0.01
 """Part of an array that may be cached when a cold run begins."""
 Figures = dict[str, Any]
@@ -96,9 +98,11 @@ class Sitting:
             outcome = "failed"
             if isinstance(error, TimedOut):
                 outcome = "timeout"
-            elif isinstance(error, Killed) or (group and group.oom_kills()):
-                outcome = "killed"
             said = [line for line in str(error).strip().splitlines() if line.strip()] or ["?"]
+            if isinstance(error, Killed) or (group and group.oom_kills()):
+                outcome = "killed"
+            elif any(word in said[-1] for word in _TOO_MUCH):
+                outcome, said = "killed", [said[-1]]
             message = said[0].removeprefix("killed: ") if outcome == "killed" else said[-1]
             failed = {"outcome": outcome, "message": message[:300]}
             yield {**self._common(state, chunk, limited), **failed}
@@ -114,7 +118,7 @@ class Sitting:
         job = Job("", "", "", "", "", "", "", self.memory, self.workers, "processes", 1.0, 0.0)
         client = Client(f"suite.{self.rival.module}", job, group, max(self.timeout, 60.0))
         tiny = self.table.tiny
-        tiny.provide({"a", "b", "work", "zarr"} & self._names() | {"a"}, self.case.cube)
+        tiny.provide({"a", "b", "work", "zarr"}, self.case.cube)
         try:
             self._ask(client, tiny, chunk)
         except BaseException:
@@ -125,9 +129,6 @@ class Sitting:
                 tiny.remove(name)
         client.patience = self.timeout
         return client
-
-    def _names(self) -> set[str]:
-        return set(self.case.inputs) | ({"zarr"} if self.rival.reads_zarr(self.case) else set())
 
     def _limit(self, group: Group, loaded: int) -> bool:
         with contextlib.suppress(OSError):
@@ -152,7 +153,8 @@ class Sitting:
             data.cool()
             kept = data.cached()
         fresh = group is not None and (reset_peak(group) or state == "cold")
-        busy = not self.counts or self.table.disk.busy()
+        counts = self.counts and state == "cold"
+        busy = not counts or self.table.disk.busy()
         moved, clock = self.table.disk.moved(), self._clock(client)
         kills = group.oom_kills() if group else 0
         with Watch(client.pid, group) as watch:

@@ -34,7 +34,8 @@ class Share(NamedTuple):
     """What there is time for in a case."""
 
     rounds: int
-    states: tuple[str, ...] = ("cold", "warm")
+    warm: bool = True
+    """Whether there are warm runs: of files that memory does not hold once is enough."""
     settles: bool = True
     """Whether chunks that tuning left close are tried on the full files."""
 
@@ -108,9 +109,9 @@ class Suite:
         left = self.clock.left(self.main_part)
         # More rounds than one make a figure surer, and warm runs of files that are larger than the
         # memory are cold ones; a chunk that is not the best makes a figure wrong.
-        least = Share(1, ("cold",), False)
+        least = Share(1, False, False)
         options = [Share(rounds) for rounds in range(self.settings.rounds, 0, -1)]
-        for share in [*options, Share(1, ("cold",)), least]:
+        for share in [*options, Share(1, False), least]:
             if self.clock.factor * sum(self._cost(case, share) for case in cases) < left:
                 return share
         if self.settings.sweeps:
@@ -122,16 +123,27 @@ class Suite:
 
     def _cost(self, case: SuiteCase, share: Share) -> float:
         nbytes = self.data.nbytes
-        found = self.clock.making(nbytes * len(self._files(case) - {"a"}))
+        found = self.clock.making(nbytes * len(self._made_anew(case)))
         for rival in self._taking_part(case):
-            sitting = self.clock.sitting(case.name, rival.name, nbytes, len(share.states))
-            found += share.rounds * sitting
+            for number in range(1, share.rounds + 1):
+                states = len(self._states(share, number))
+                found += self.clock.sitting(case.name, rival.name, nbytes, states)
             if share.settles:
                 tries = len(self.tuner.close.get((case.name, rival.name), ()))
                 # The one that is chosen has done its first round by that.
-                tries -= bool(tries) and len(share.states) == 1
+                tries -= bool(tries) and not share.warm
                 found += tries * self.clock.sitting(case.name, rival.name, nbytes, 1)
         return found
+
+    def _states(self, share: Share, number: int) -> tuple[str, ...]:
+        fits = self.data.nbytes <= self.settings.memory
+        return ("cold", "warm") if share.warm and (number == 1 or fits) else ("cold",)
+
+    def _made_anew(self, case: SuiteCase) -> set[str]:
+        """Files of a case that the one before it does not leave there."""
+        before = self.settings.chosen[: self.settings.chosen.index(case)]
+        there = {"a"} | self._files(before[-1]) if before else set()
+        return (self._files(case) | {"a"}) - there
 
     def _files(self, case: SuiteCase) -> set[str]:
         return files_of(case, self._taking_part(case))
@@ -145,16 +157,19 @@ class Suite:
         if rounds < self.settings.rounds:
             what = f"{case.name}: rounds {rounds + 1} to {self.settings.rounds}"
             self.journal.leave_out(what, "no time")
-        if len(share.states) == 1:
+        if not share.warm:
             self.journal.leave_out(f"{case.name}: warm runs", "no time")
         self.journal.tell(f"{case.name}: making the files")
         begin, estimated = self.clock.elapsed, self._cost(case, share)
-        self.data.provide(self._files(case), case.cube)
+        made = self.data.provide(self._files(case), case.cube)
+        self.clock.made(made, self.clock.elapsed - begin)
         late = []
         for number in range(1, rounds + 1):
-            # Another first in each round: nobody always runs after the same neighbour.
+            # Another first in each round, and every other one backwards: nobody always runs after
+            # the same neighbour.
             turn = (number - 1) % max(len(rivals), 1)
-            for rival in rivals[turn:] + rivals[:turn]:
+            order = rivals[turn:] + rivals[:turn]
+            for rival in order if number % 2 else order[::-1]:
                 if (case.name, rival.name) in self._over:
                     continue
                 if self.clock.left(self.main_part + 0.02) < 0:
@@ -167,7 +182,7 @@ class Suite:
                         settled = self._settle(case, rival)
                     else:
                         late.append(rival.name)
-                self._sit(case, rival, number, share.states, settled)
+                self._sit(case, rival, number, self._states(share, number), settled)
         if late:
             what = f"{case.name}: chunks of {', '.join(late)} tried on the full files"
             self.journal.leave_out(what, "no time")
@@ -216,7 +231,7 @@ class Suite:
         words = [sitting.case.name, sitting.rival.name, found["state"], found["outcome"]]
         words += [f"{found['wall']:.2f} s"] if found["wall"] is not None else []
         self.journal.tell(f"{sweep} {number}: {' '.join([*words, found['message']]).strip()}")
-        if found["wall"] is not None:
+        if found["wall"] is not None and sweep == "main":
             named = sitting.case.name, sitting.rival.name
             self.clock.learn(*named, sitting.data.nbytes, found["wall"])
         return found

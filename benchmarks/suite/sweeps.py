@@ -41,7 +41,9 @@ def sweep(suite: Suite) -> None:
     begin = suite.clock.elapsed / suite.clock.total
     plans = {"memory": _memory, "size": _sizes, "workers": _workers}
     for name, share in _SHARES.items():
-        if name in suite.settings.sweeps:
+        if name == "memory" and name in suite.settings.sweeps and suite.table.notes:
+            suite.journal.leave_out("sweep over memory", "nothing here limits it")
+        elif name in suite.settings.sweeps:
             _go(suite, name, plans[name](suite), begin + (0.99 - begin) * share)
 
 
@@ -65,6 +67,7 @@ def _go(suite: Suite, name: str, steps: Iterator[Step], until: float) -> None:
             data.provide({"a"})
             made.add(step.case.name)
         sitting = suite.seat(step.case, step.rival, data, step.memory, step.workers)
+        sitting.counts = False
         if sitting.absent():
             continue
         usual = 16 * MIB if step.rival.choices(step.case) else None

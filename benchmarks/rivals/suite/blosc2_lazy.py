@@ -31,12 +31,17 @@ class Blosc2Lazy(SuiteBase):
     def columns(self, files: Files, chunk: int) -> list[list[float]]:
         x = _open(files)
         # An expression has one reduction: by bands only the first of four reads the file.
-        bands = [x[rows] for rows in blocks(len(x), x[0].nbytes, chunk)]
-        found = zip(*(_statistics(band) for band in bands), strict=True)
-        totals, squares, least, most = (np.stack(parts) for parts in found)
-        mean = totals.sum(axis=0) / len(x)
-        std = np.sqrt(squares.sum(axis=0) / len(x) - mean * mean)
-        return [made.tolist() for made in (mean, std, least.min(axis=0), most.max(axis=0))]
+        low, high = np.array(x[0]), np.array(x[0])
+        total, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for rows in blocks(len(x), x[0].nbytes, chunk):
+            sums, more, least, most = _statistics(x[rows])
+            total += sums
+            squares += more
+            np.minimum(low, least, out=low)
+            np.maximum(high, most, out=high)
+        mean = total / len(x)
+        std = np.sqrt(squares / len(x) - mean * mean)
+        return [made.tolist() for made in (mean, std, low, high)]
 
     def transcendental(self, files: Files, chunk: int | None) -> float:
         x = _open(files)

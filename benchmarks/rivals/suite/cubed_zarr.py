@@ -56,13 +56,15 @@ class CubedZarr(SuiteBase):
 
     def _spec(self, files: Files) -> Any:
         # What it keeps between its operations goes to the disk that the files are on.
+        # Its plan is refused where a thread has less than some chunks of 16 MiB.
+        threads = max(min(self.workers, self.memory // (128 << 20)), 1)
         self._work = self._work or tempfile.TemporaryDirectory(dir=Path(files["a"]).parent)
         return cubed.Spec(
             work_dir=self._work.name,
-            allowed_mem=self.memory // self.workers,
+            allowed_mem=self.memory // threads,
             reserved_mem=0,
             executor_name="threads",
-            executor_options={"max_workers": self.workers},
+            executor_options={"max_workers": threads},
         )
 
     def _open(self, files: Files) -> Any:

@@ -1,8 +1,8 @@
 """The suite by numexpr over mapped blocks, in threads, with buffers that are reused.
 
-Reductions are NumPy's, with what they take of each block: numexpr's `sum` uses one thread and took
-twice as long, as did a subtraction by it that NumPy then sums.  It takes no part
-where the input is Zarr, or where nothing but a reduction of part of three axes is asked for.
+Reductions of what it has made are NumPy's: numexpr's `sum` uses one thread and took twice as long,
+as did a subtraction by it that NumPy then sums.  It takes no part where the input is Zarr, or where
+nothing but a reduction is asked for: that would be NumPy alone.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ _PART = 512 << 10
 class ZarrBands(SuiteBase):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
+        # As oocarray and cubed do: else each chunk is first compared with the fill value.
+        zarr.config.set({"array.write_empty_chunks": True})
         self._pool = ThreadPoolExecutor(self.workers)
         self._readers = ThreadPoolExecutor(self.workers)
 
@@ -117,7 +119,8 @@ class ZarrBands(SuiteBase):
 
         # A band for each thread, and as many read ahead where memory has room: while it is read or
         # written, a band is there twice, and freed memory is not at once given back.
-        most = max(self.workers, min(2 * self.workers, self.memory // (8 * chunk)))
+        most = max(1, min(2 * self.workers, max(self.workers, self.memory // (8 * chunk))))
+        most = min(most, max(self.memory // (2 * chunk), 1))
         going: deque[Any] = deque()
         for rows in blocks(z.shape[0], 8 * z.shape[1], chunk):
             if len(going) == most:
