@@ -322,6 +322,17 @@ def test_what_is_no_client_is_refused(stored):
         x.mean().compute(scheduler=object())
 
 
+def test_a_cluster_that_starts_workers_for_tasks(stored, monkeypatch):
+    x, data = stored
+    with new_cluster(n_workers=0) as cluster, distributed.Client(cluster) as own:
+        monkeypatch.setattr("oocarray.runtime.remote.cluster._PATIENCE", 0.3)
+        with pytest.raises(WorkerDiedError, match=r"no workers for 0\.3 s"):
+            x.max().compute(scheduler=own)
+        monkeypatch.setattr("oocarray.runtime.remote.cluster._PATIENCE", 60.0)
+        cluster.adapt(minimum=0, maximum=1)
+        assert x.max().compute(scheduler=own) == data.max()
+
+
 def test_a_client_that_was_closed_is_refused(client, stored):
     x, _ = stored
     closed = distributed.Client(client.cluster)

@@ -25,6 +25,8 @@ from ..limits import room
 __all__ = ["Cluster", "check_client", "describe", "home", "look_at", "processor", "report"]
 
 _NEEDED = ("submit", "scatter", "run", "nthreads", "scheduler_info", "cancel")
+_PATIENCE = 30.0
+"""Seconds that the first worker may take to come."""
 _TRIES = 5
 _SHARE_OF_LIMIT = 2
 """Of what a dask worker may hold: beyond 0.8 it pauses, and mapped pages count as held."""
@@ -91,9 +93,7 @@ def look_at(client: Any, memory: int | None, kernels: bool) -> Cluster:
     RuntimeError
         Their versions are not ours, or oocarray is not there.
     """
-    threads: Mapping[str, int] = client.nthreads()
-    if not threads:
-        raise WorkerDiedError("the client has no workers; wait for them, or start some")
+    threads = _threads(client)
     reports = _reports(client, kernels)
     mine = report(kernels)
     _compare(mine, reports)
@@ -106,6 +106,23 @@ def look_at(client: Any, memory: int | None, kernels: bool) -> Cluster:
         max(min(shares), 1),
         all(found["processor"] == mine["processor"] for found in reports.values()),
     )
+
+
+def _threads(client: Any) -> Mapping[str, int]:
+    """Threads by worker; a cluster that adapts starts workers for tasks, and for nothing else."""
+    threads: Mapping[str, int] = client.nthreads()
+    if not threads:
+        asked = client.submit(int, pure=False)
+        end = time.monotonic() + _PATIENCE
+        while not threads and time.monotonic() < end:
+            time.sleep(0.1)
+            threads = client.nthreads()
+        client.cancel([asked])
+    if not threads:
+        raise WorkerDiedError(
+            f"the client has had no workers for {_PATIENCE:g} s; wait for them, or start some"
+        )
+    return threads
 
 
 def _reports(client: Any, kernels: bool) -> dict[str, dict[str, Any]]:
