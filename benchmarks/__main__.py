@@ -39,7 +39,7 @@ _QUICK: dict[str, Any] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the suite; 1 where a result was wrong or a rival failed, 130 after Ctrl-C."""
+    """Run the suite; 1 where a result was wrong, a rival or the disk failed, 130 after Ctrl-C."""
     chosen = _parse(arguments)
     made = not chosen.data.exists()
     chosen.data.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with temporary(chosen.data, chosen.keep) as folder, path.open("w") as stream:
             journal = Journal(stream, _tell)
-            interrupted = _run(chosen.settings, folder, journal)
+            stopped = _run(chosen.settings, folder, journal, keep=chosen.keep)
     finally:
         if made:
             with contextlib.suppress(OSError):
@@ -56,14 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
     show(journal.records)
     print(f"results: {path}")
     _write_page(path)
-    if interrupted:
-        return 130
+    if stopped:
+        return stopped
     outcomes = {record["outcome"] for record in journal.records if record["kind"] == "run"}
     return int(bool(outcomes & {"wrong", "failed"}))
 
 
-def _run(settings: Settings, folder: Path, journal: Journal) -> bool:
-    """Whether it was interrupted."""
+def _run(settings: Settings, folder: Path, journal: Journal, *, keep: bool) -> int:
+    """What the program returns where the run was stopped before its end, 0 where it was not."""
     free = shutil.disk_usage(folder).free
     size = fitting(settings, free)
     asked, settings = settings.size, dataclasses.replace(settings, size=size)
@@ -72,15 +72,21 @@ def _run(settings: Settings, folder: Path, journal: Journal) -> bool:
     if size < asked // (4 << 20) * (4 << 20):
         why = f"no more than half of the free {format_bytes(free)} is used"
         journal.leave_out(f"files of {format_bytes(asked)}; now {format_bytes(size)}", why)
-    suite, interrupted = Suite(settings, folder, journal), False
+    suite, stopped = Suite(settings, folder, journal), 0
     try:
         suite.run()
         sweep(suite)
     except KeyboardInterrupt:
-        interrupted = True
+        stopped = 130
         journal.leave_out("what was to follow", "interrupted")
-    journal.write("end", seconds=round(suite.clock.elapsed, 1), interrupted=interrupted)
-    return interrupted
+    except OSError as error:
+        stopped = 1
+        if not keep:
+            # The results may be on the disk that is full: what did not fit is written again.
+            shutil.rmtree(folder, ignore_errors=True)
+        journal.leave_out("what was to follow", str(error))
+    journal.write("end", seconds=round(suite.clock.elapsed, 1), interrupted=bool(stopped))
+    return stopped
 
 
 def _write_page(path: Path) -> None:

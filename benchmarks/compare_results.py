@@ -27,13 +27,21 @@ _FLOOR = 0.05
 """No machine that was seen here repeats itself better than this."""
 _SCATTERS = 2.5
 """Controls did not change, so their ratios show how far chance goes: beyond so many deviations."""
-_CONTROLS = 3
-"""Fewer controls than these say nothing about the machine."""
-_LIBRARY = {
-    "numpy-naive": "numpy",
-    "numpy-careful": "numpy",
-    "dask-distributed": "distributed",
+_CONTROLS = 5
+"""Fewer controls than these say nothing about the machine: the median deviation of three is the
+smaller gap between neighbours, which chance often makes about 0."""
+_NOISES = 2.0
+"""Half-ranges beyond which medians differ: of three rounds each, nothing but chance is beyond one
+in 10 of 100 cells, beyond two in 2."""
+_LIBRARIES = {
+    **dict.fromkeys(("numpy-naive", "numpy-careful"), ("numpy",)),
+    "blosc2": ("blosc2", "numexpr", "numpy"),
+    "dask": ("dask", "zarr", "numpy"),
+    **dict.fromkeys(("distributed", "dask-distributed"), ("distributed", "dask", "zarr", "numpy")),
+    "cubed": ("cubed", "zarr", "numpy"),
 }
+"""Whose code rivals run: their own library's, and that of those which compute or store for it.
+Who is not here has its own and NumPy's."""
 _FACTS = ("cpu", "cores", "ram", "kernel", "filesystem", "disk", "python", "size", "memory")
 Moved = tuple[float, float]
 Key = tuple[str, str, str, str, int, int | None, int | None]
@@ -126,7 +134,7 @@ def compare(old: Results, new: Results) -> tuple[list[Change], dict[str, Moved |
     for key in both:
         ratio, (middle, scatter) = raw[key], moved[_part(key)] or (1.0, 0.0)
         parts = [noise(cell) for cell in (before[key], after[key])]
-        found = math.hypot(*(lone if each is None else each for each in parts))
+        found = _NOISES * math.hypot(*(lone if each is None else each for each in parts))
         normalised = ratio / middle if ratio else None
         bound = max(found, _SCATTERS * scatter, _FLOOR)
         changes.append(Change(key, before[key], after[key], ratio, normalised, bound))
@@ -187,20 +195,24 @@ def _ratio(old: Cell, new: Cell) -> float | None:
 
 def _typical(found: Iterable[float | None]) -> float:
     known = [value for value in found if value is not None]
-    return statistics.median(known) if known else LONE
+    # Where there is nothing else, two single rounds may differ by LONE.
+    return statistics.median(known) if known else LONE / (_NOISES * math.sqrt(2))
 
 
 def _renewed(old: Results, new: Results) -> dict[str, str]:
-    """Rivals whose library, or whose code of ours, is another now, and from which to which."""
+    """Rivals of which a library, Python, or their code of ours is another now, and what of it."""
     before, after = (results.machine.get("versions") or {} for results in (old, new))
     codes = [results.machine.get("codes") or {} for results in (old, new)]
     found = {}
     for rival in dict.fromkeys([*old.rivals(), *new.rivals()]):
-        name = _LIBRARY.get(rival, rival)
-        if rival not in OWN and before.get(name) != after.get(name):
-            found[rival] = f"{name} {before.get(name)} -> {after.get(name)}"
-        elif rival not in OWN and all(codes) and len({code.get(rival) for code in codes}) > 1:
-            found[rival] = "its code in benchmarks/rivals was changed"
+        names = dict.fromkeys(_LIBRARIES.get(rival, (rival, "numpy")))
+        moved = [(name, before.get(name), after.get(name)) for name in names]
+        moved.append(("Python", old.machine.get("python"), new.machine.get("python")))
+        texts = [f"{name} {one} -> {other}" for name, one, other in moved if one != other]
+        if all(codes) and len({code.get(rival) for code in codes}) > 1:
+            texts.append("its code in benchmarks/rivals was changed")
+        if texts and rival not in OWN:
+            found[rival] = ", ".join(texts)
     return found
 
 
@@ -218,7 +230,10 @@ def _differences(old: Results, new: Results) -> list[str]:
                 for value in values
             ]
             found.append(f"{name} differs: {written[0]} -> {written[1]}")
-    found += [f"{rival} is no control: {text}" for rival, text in _renewed(old, new).items()]
+    reasons: dict[str, list[str]] = {}
+    for rival, text in _renewed(old, new).items():
+        reasons.setdefault(text, []).append(rival)
+    found += [f"no control is {' or '.join(names)}: {text}" for text, names in reasons.items()]
     found += [f"{each.path} was stopped before its end" for each in (old, new) if each.stopped]
     before, after = _cells(old), _cells(new)
     for one, other, where in ((before, after, new), (after, before, old)):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 __all__ = ["Group", "make_group"]
 
+_SELF = Path("/proc/self")
+
 
 class Group:
     """A memory cgroup, and where version 1 keeps it apart, one that counts CPU."""
@@ -120,9 +122,13 @@ def _clock(name: str) -> Path | None:
 
 def _parents(controller: str) -> Iterator[tuple[Path, int]]:
     """Folders in which a group may be asked for, the nearest to this process first."""
-    rows = Path("/proc/self/cgroup").read_text().splitlines()
+    try:
+        rows = (_SELF / "cgroup").read_text().splitlines()
+        mounts = (_SELF / "mounts").read_text().splitlines()
+    except OSError:  # a kernel without them, or a sandbox that hides them
+        return
     own = {names: path for _, names, path in (row.split(":", 2) for row in rows)}
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    for line in mounts:
         _, point, kind, options, *_ = line.split()
         if kind == "cgroup" and controller in options.split(","):
             version, name = 1, next((n for n in own if controller in n.split(",")), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from itertools import product
 
 from oocarray.units import format_bytes
 
@@ -15,6 +16,11 @@ __all__ = ["bar_figure", "memory_figure", "size_figure", "workers_figure"]
 
 Numbers = dict[str, int]
 _MIB = 1 << 20
+_WARM = (
+    "A warm run comes at once after a cold one, in the same process: it finds in memory what the "
+    "limit and the rival left there, which may be all of the file or nothing. What is not called "
+    "warm is cold. "
+)
 _MARKS = (
     "A marker is the median of the rounds and the upright line through it their least and most; "
     "a cross at the bottom is a run that did not end well (point at it for the reason)."
@@ -49,7 +55,7 @@ def _bar(name: str, number: int, cell: Cell, key: str) -> Bar:
 def memory_figure(results: Results, numbers: Numbers) -> str:
     """Throughput by memory limit."""
     note = (
-        "Bytes of the input divided by seconds, cold, by the memory that the process may use; "
+        "Bytes of the input divided by seconds, by the memory that the process may use; "
         "higher is better, and a line that stays level needs no more memory to be fast. "
     )
     return _sweep(
@@ -133,13 +139,13 @@ def _sweep(
     ideal: Callable[[float], float] | None = None,
     upright: tuple[float, str] | None = None,
 ) -> str:
-    """A panel of lines for each case; warm runs only where there are no cold ones."""
+    """A panel of lines for each case, and one more where there are warm runs of it."""
     found = [run for run in results.done if run.sweep == sweep and get_x(run)]
-    panels, shown = [], set()
-    for case in results.cases(sweep):
-        runs = [run for run in found if run.case == case]
-        cold = any(run.state == "cold" for run in runs)
-        runs = [run for run in runs if run.state == "cold" or not cold]
+    panels: list[str] = []
+    shown: set[int] = set()
+    states: set[str] = set()
+    for case, state in product(results.cases(sweep), ("cold", "warm")):
+        runs = [run for run in found if run.case == case and run.state == state]
         series: dict[int, list[Point]] = {}
         for rival in results.rivals(sweep):
             groups: dict[int, list[Run]] = {}
@@ -147,14 +153,17 @@ def _sweep(
                 if run.rival == rival:
                     groups.setdefault(get_x(run) or 1, []).append(run)
             if groups:
-                shown.add(rival)
                 series[numbers[rival]] = [
                     _point(x, Cell(tuple(group)), get_y) for x, group in groups.items()
                 ]
-        title = _headed(case) + ("" if cold else ", warm")
+        title = _headed(case) + (", warm" if state == "warm" else "")
         panel = lines(title, series, *names, write_x, y_log=y_log, ideal=ideal, upright=upright)
-        panels.append(panel)
-    ordered = [name for name in results.rivals(sweep) if name in shown]
+        if panel:
+            panels.append(panel)
+            states.add(state)
+            shown |= series.keys()
+    ordered = [name for name in results.rivals(sweep) if numbers[name] in shown]
+    note += _WARM if "warm" in states else "All runs are cold. "
     return _figure(panels, legend(ordered, numbers), note + _MARKS)
 
 

@@ -1,9 +1,15 @@
-"""Writes result pages and compares result files, all made up; measures nothing."""
+"""Writes result pages and compares result files, all made up; measures nothing.
+
+Runs of the suite that end early are here too, for the page they leave, and groups that are not.
+"""
 
 from __future__ import annotations
 
+import errno
 import html.parser
 import json
+import math
+import os
 import random
 import re
 from pathlib import Path
@@ -13,6 +19,7 @@ import pytest
 
 from benchmarks import (
     compare_results,
+    groups,
     page,
     page_figures,
     page_plots,
@@ -20,7 +27,10 @@ from benchmarks import (
     page_text,
     results,
 )
+from benchmarks.__main__ import main
 from benchmarks.results import Cell, Run, read, say
+from benchmarks.suite.journal import Journal
+from benchmarks.suite.suite import Suite
 
 MIB, GIB = 1 << 20, 1 << 30
 RIVALS = ("oocarray", "numpy-naive", "numpy-careful", "dask", "zarr", "new-one")
@@ -143,11 +153,11 @@ def test_page_is_whole_and_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_best_of_each_row_is_bold(tmp_path: Path) -> None:
     records = [machine()]
-    records += [record("mean", "oocarray", "cold", 0, 1.5), record("mean", "dask", "cold", 0, 1.2)]
+    records += [record("mean", "oocarray", "cold", 0, 3.0), record("mean", "dask", "cold", 0, 1.2)]
     text = page.write(write(tmp_path / "r.jsonl", records)).read_text()
     assert "<b>1.20 s</b>" in text
-    assert "<b>1.50 s</b>" not in text
-    assert "oocarray takes 1.25 times as long" in text
+    assert "<b>3.00 s</b>" not in text
+    assert "oocarray takes 2.50 times as long" in text
 
 
 def test_speed_by_workers_is_beside_one_worker_in_the_same_state(tmp_path: Path) -> None:
@@ -162,6 +172,46 @@ def test_speed_by_workers_is_beside_one_worker_in_the_same_state(tmp_path: Path)
         patch.setattr(page_figures, "lines", note)
         page_figures.workers_figure(found, page_plots.colours(found.rivals()))
     assert {(point.x, point.y) for point in drawn} == {(1, 1.0), (2, 2.0), (4, 4.0)}
+
+
+@pytest.mark.parametrize("states", [("cold", "warm"), ("cold",), ("warm",)])
+def test_warm_runs_of_a_sweep_have_panels_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, states: tuple[str, ...]
+) -> None:
+    walls = {"cold": 4.0, "warm": 1.0}
+    records = [machine()]
+    for rival in ("oocarray", "dask"):
+        for state in states:
+            for x in (1, 2):
+                at: Record = {"sweep": "memory", "memory": x * GIB}
+                records.append(record("mean", rival, state, 0, walls[state] / x, **at))
+                # Warm, none ended well: there is nothing to draw.
+                bad = "killed" if state == "warm" else "ok"
+                records.append(record("map", rival, state, 0, 1.0, **at, outcome=bad))
+    found = read(write(tmp_path / "r.jsonl", records))
+    numbers = page_plots.colours(found.rivals())
+    titles = re.findall(r'aria-label="([^"]*)"', page_figures.memory_figure(found, numbers))
+    tails = {"cold": "", "warm": ", warm"}
+    mean, map_ = (f"{case}: {page_text.title_of(case)}" for case in ("mean", "map"))
+    wanted = [mean + tails[state] for state in states] + [map_] * ("cold" in states)
+    assert titles == wanted
+    text = page_figures.memory_figure(found, numbers)
+    assert ("A warm run comes at once after" in text) == ("warm" in states)
+    assert ("All runs are cold." in text) == ("warm" not in states)
+
+    drawn: dict[str, set[tuple[float, float | None]]] = {}
+
+    def note(title: str, series: dict[int, list[page_plots.Point]], *_: Any, **__: Any) -> str:
+        points = {(p.x / GIB, p.y) for points in series.values() for p in points}
+        drawn[title] = points
+        return title
+
+    monkeypatch.setattr(page_figures, "lines", note)
+    page_figures.memory_figure(found, numbers)
+    for state in states:
+        # 4 GiB by so many seconds.
+        points = {(x, 4096 * x / walls[state]) for x in (1, 2)}
+        assert drawn[mean + tails[state]] == points
 
 
 def test_memory_is_shown_in_both_ways_and_not_ranked(tmp_path: Path) -> None:
@@ -208,7 +258,7 @@ def test_what_was_only_done_warm_is_no_reading_from_the_disk(tmp_path: Path) -> 
     assert len(page_text.glance(found)) == 2
 
 
-@pytest.mark.parametrize(("wall", "words"), [(1.2, "no clear"), (1.3, "1.30 times as fast")])
+@pytest.mark.parametrize(("wall", "words"), [(1.48, "no clear"), (1.52, "1.52 times as fast")])
 def test_single_rounds_that_are_close_are_not_told_apart(
     tmp_path: Path, wall: float, words: str
 ) -> None:
@@ -323,6 +373,94 @@ def test_amounts_have_three_digits() -> None:
     ]
 
 
+# ---- a run that ends early -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments of a run of the suite that measures nothing."""
+    monkeypatch.setattr("benchmarks.__main__.machine", lambda _: {"filesystem": "ext4"})
+    monkeypatch.setattr(Suite, "run", lambda _: None)
+    monkeypatch.setattr("benchmarks.__main__.sweep", lambda _: None)
+    # Handlers of signals would outlive the test.
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return ["--size", "8MiB", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+
+
+@pytest.mark.parametrize("part", ["main", "sweeps"])
+def test_a_run_that_a_full_disk_ends_has_its_page(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[str],
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+) -> None:
+    def filled(suite: Suite) -> None:
+        suite.journal.write(**record("mean", "oocarray", "cold", 1, 1.5))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.npy")
+
+    if part == "main":
+        monkeypatch.setattr(Suite, "run", filled)
+    else:
+        monkeypatch.setattr("benchmarks.__main__.sweep", filled)
+    assert main(started) == 1
+    found = read(tmp_path / "out/results.jsonl")
+    assert found.end is not None
+    assert found.stopped
+    assert [run.wall for run in found.runs] == [1.5]
+    [left] = [each for each in found.left_out if each["what"] == "what was to follow"]
+    assert left["why"] == "[Errno 28] No space left on device: 'a.npy'"
+    text = (tmp_path / "out/results.html").read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert not tags.open
+    assert "stopped before its end" in text
+    assert "No space left on device" in text
+    assert not (tmp_path / "data").exists()
+    assert "page: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_full_disk_did_not_take_is_written_once_the_data_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[str], keep: bool
+) -> None:
+    there = []
+    leave_out = Journal.leave_out
+
+    def filled(suite: Suite) -> None:
+        (suite.folder / "mine").touch()
+        raise OSError(errno.ENOSPC, "full")
+
+    def noted(journal: Journal, what: str, why: str) -> None:
+        there.append(any((tmp_path / "data").rglob("mine")))
+        leave_out(journal, what, why)
+
+    monkeypatch.setattr(Suite, "run", filled)
+    monkeypatch.setattr(Journal, "leave_out", noted)
+    assert main([*started, *["--keep"] * keep]) == 1
+    assert there == [keep]
+
+
+def test_a_run_to_the_end_is_not_stopped(tmp_path: Path, started: list[str]) -> None:
+    assert main(started) == 0
+    assert not read(tmp_path / "out/results.jsonl").stopped
+
+
+@pytest.mark.parametrize("missing", ["cgroup", "mounts"])
+def test_without_what_the_kernel_tells_there_are_no_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    point = tmp_path / "point"
+    point.mkdir()
+    (tmp_path / "cgroup").write_text("3:memory:/\n")
+    (tmp_path / "mounts").write_text(f"cgroup {point} cgroup rw,memory 0 0\n")
+    monkeypatch.setattr(groups, "_SELF", tmp_path)
+    assert list(groups._parents("memory")) == [(point, 1)]
+    (tmp_path / missing).unlink()
+    assert list(groups._parents("memory")) == []
+    assert "no memory cgroup" in str(groups.make_group(None))
+
+
 # ---- comparing -----------------------------------------------------------------------------------
 
 
@@ -390,18 +528,94 @@ def test_runs_that_are_gone_are_worse(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_our_other_way_is_no_control(tmp_path: Path) -> None:
-    rivals = ("oocarray", "backend-dask", "dask", "zarr")
-    records = [machine(), *(record("mean", rival, "cold", 0, 1.0) for rival in rivals)]
-    found = read(write(tmp_path / "r.jsonl", records))
-    assert compare_results.compare(found, found)[1] == {"cold": None}
+    rivals = ["oocarray", "backend-dask", "dask", "zarr", "numpy", "cubed"]
+
+    def moved() -> compare_results.Moved | None:
+        records = [machine(), *(record("mean", rival, "cold", 0, 1.0) for rival in rivals)]
+        found = read(write(tmp_path / "r.jsonl", records))
+        return compare_results.compare(found, found)[1]["cold"]
+
+    # With both of ours there would be six.
+    assert moved() is None
+    rivals.append("numexpr")
+    assert moved() == (1.0, 0.0)
 
 
 def test_renewed_rivals_are_no_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    new = [machine(versions={"numpy": "2.5", "dask": "2", "zarr": "3"}, cpu="other"), *made(1)[1:]]
+    new = [machine(versions={"numpy": "2.4", "dask": "2", "zarr": "3"}, cpu="other"), *made(1)[1:]]
     assert compared(tmp_path, made(0), new, "--all") == 0
     out = capsys.readouterr().out
-    assert "dask is no control: dask 1 -> 2" in out
+    assert "no control is dask: dask 1 -> 2" in out
+    assert "not normalised" not in out.split("cold, by memory")[0]
     assert "cpu differs" in out
+
+
+@pytest.mark.parametrize(
+    ("changed", "rivals"),
+    [
+        ({"numpy": "2.5"}, set(results.RIVALS) - set(results.OWN)),
+        ({"dask": "2"}, {"dask", "distributed", "dask-distributed"}),
+        ({"zarr": "4"}, {"dask", "distributed", "dask-distributed", "zarr", "cubed"}),
+        ({"distributed": "2"}, {"distributed", "dask-distributed"}),
+        ({"numexpr": "3"}, {"numexpr", "blosc2"}),
+        ({"tensorstore": "2"}, {"tensorstore"}),
+        ({"rich": "2"}, set()),
+    ],
+)
+def test_whoever_computes_or_stores_by_a_renewed_library_is_no_control(
+    tmp_path: Path, changed: dict[str, str], rivals: set[str]
+) -> None:
+    runs = [record("mean", rival, "cold", 0, 1.0) for rival in results.RIVALS]
+    versions = machine()["versions"]
+    found = [
+        read(write(tmp_path / "r.jsonl", [machine(versions=each), *runs]))
+        for each in (versions, versions | changed)
+    ]
+    assert set(compare_results._renewed(*found)) == rivals
+    moved = compare_results.compare(*found)[1]["cold"]
+    assert (moved is None) == ("numpy" in changed)
+
+
+def test_nobody_is_a_control_in_another_python(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = [machine(python="3.12"), *made(1, all_of=1.5)[1:]]
+    # With no controls the machine cannot be told from what changed.
+    assert compared(tmp_path, made(0), new) == 1
+    out = capsys.readouterr().out
+    assert "python differs: 3.11 -> 3.12" in out
+    assert f"no control is {' or '.join((*RIVALS[1:3], 'zarr', 'dask', 'new-one'))}: Python" in out
+    assert "cold: fewer than 5 controls, figures are not normalised" in out
+
+
+def test_medians_of_three_rounds_seldom_differ_by_chance(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    rivals = [f"rival-{number}" for number in range(400)]
+
+    def drawn() -> results.Results:
+        runs = [
+            record("mean", rival, "cold", number, rng.gauss(1.0, 0.1))
+            for rival in rivals
+            for number in range(3)
+        ]
+        return read(write(tmp_path / "r.jsonl", [machine(), *runs]))
+
+    old, new = drawn(), drawn()
+    raw = [change.raw or 0 for change in compare_results.compare(old, new)[0]]
+    assert max(raw) > 1.2
+    # Without controls: their scatter is a bound of its own.
+    new.machine["python"] = "3.12"
+    changes = compare_results.compare(old, new)[0]
+    assert sum(change.verdict == "slower" for change in changes) <= 16
+
+
+def test_two_single_rounds_may_differ_by_as_much_as_was_seen(tmp_path: Path) -> None:
+    old, *new = (
+        read(write(tmp_path / "r.jsonl", [machine(), record("mean", "oocarray", "cold", 0, wall)]))
+        for wall in (1.0, 1.48, 1.52)
+    )
+    verdicts = [compare_results.compare(old, each)[0][0].verdict for each in new]
+    assert verdicts == ["same", "slower"]
 
 
 def test_other_sizes_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -421,8 +635,10 @@ def test_noise_is_of_median_deviation_or_range() -> None:
     assert compare_results.noise(cell(1.0)) is None
     assert compare_results.noise(cell(0.9, 1.0, 1.2)) == pytest.approx(0.15)
     assert compare_results.noise(cell(0.5, 0.5, 1.0, 1.5, 1.5)) == pytest.approx(0.7413)
-    assert compare_results.control([1.0, 2.0]) is None
-    assert compare_results.control([2.0, 2.0, 2.0]) == (pytest.approx(2.0), 0.0)
+    assert compare_results.control([2.0] * 4) is None
+    assert compare_results.control([2.0] * 5) == (pytest.approx(2.0), 0.0)
+    found = compare_results.control([1.0, 1.0, 2.0, 4.0, 4.0])
+    assert found == (pytest.approx(2.0), pytest.approx(1.4826 * math.log(2)))
 
 
 def test_bytes_that_are_not_those_of_the_work_are_marked(tmp_path: Path) -> None:
@@ -456,5 +672,5 @@ def test_a_rival_that_does_something_else_is_no_control(
     assert "the machine changed" in told(codes)
     other = told(codes | dict.fromkeys(RIVALS[1:], "2"))
     assert "the machine changed" not in other
-    assert "zarr is no control: its code in benchmarks/rivals was changed" in other
+    assert "or zarr or dask or new-one: its code in benchmarks/rivals was changed" in other
     assert "the machine changed" not in told(codes, chunk_bytes=MIB)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...operations import assigning, indexing, selecting
 from ...operations.picking import Index, Line
-from .given import Given, Translator, counted, refuse
+from .given import Given, Translator, filled, refuse
 
 __all__ = ["CHOOSING", "masked", "nonzero_axis", "picked"]
 
@@ -78,10 +78,13 @@ def masked(x: Any, mask: Any, axis: int) -> Any:
     if mask.dtype != bool:
         mask = mask.astype(bool)
     if mask.ndim == x.ndim:
+        if x.ndim > 1:
+            # Of extents that it does not know dask would give the blocks one after the other.
+            x, mask = filled(x), filled(mask)
         return x[mask]
     if mask.ndim > 1:
         # dask knows masks of all axes, or of one.
-        x, mask = counted(x), counted(mask)
+        x, mask = filled(x), filled(mask)
         stop = axis + mask.ndim
         x = x.reshape((*x.shape[:axis], math.prod(mask.shape), *x.shape[stop:]))
         mask = mask.ravel()

@@ -21,6 +21,7 @@ __all__ = [
     "computed",
     "computing",
     "counted",
+    "filled",
     "free_chunks",
     "lines",
     "refuse",
@@ -87,6 +88,14 @@ def counted(x: Any) -> Any:
             chunks[axis] = tuple(extents.reshape(-1).tolist())
         x._chunks = tuple(chunks)
     return x
+
+
+def filled(x: Any) -> Any:
+    """The same, without blocks that have nothing: dask's functions stumble over those."""
+    x = counted(x)
+    if not any(0 in cut and len(cut) > 1 for cut in x.chunks):
+        return x
+    return x.rechunk(tuple(tuple(size for size in cut if size) or (0,) for cut in x.chunks))
 
 
 def _extents(x: Any, axis: int) -> Any:

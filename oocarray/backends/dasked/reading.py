@@ -1,6 +1,7 @@
 """Arrays in files and in memory as dask arrays whose blocks are read where dask runs them.
 
-It copies and hashes no content: names are made of a file's path, inode, size and time.
+It copies and hashes no content: names are made of a file's path, inode, size and time; those of
+Zarr arrays hold for one translation only, since chunks are written behind the back of such a file.
 """
 
 from __future__ import annotations
@@ -117,7 +118,11 @@ class MemoryReader(_Reader):
     """What the memory belongs to."""
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        found: NDArray[Any] = self.source[key]
+        # Of `...` there is a view even of a single element.
+        found: NDArray[Any] = self.source[(*key, ...) if isinstance(key, tuple) else (key, ...)]
+        found = found.view()
+        # What a function did to its block, it would do to somebody's array.
+        found.flags.writeable = False
         return found
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
@@ -139,6 +144,7 @@ def read_stored(
     chunks: Chunks | None,
     chunk_bytes: int,
     copied: bool = False,
+    once: str = "",
 ) -> Any:
     """A stored array as a dask array.
 
@@ -153,6 +159,8 @@ def read_stored(
         About how large blocks are otherwise; twice that where a view of a plain file has gaps.
     copied : bool
         Whether a plain file is read rather than mapped; a view with gaps is mapped in any case.
+    once : str
+        Part of the name of a Zarr array: the same one for all that a graph reads at one time.
     """
     if isinstance(source, Strided):
         if not source.contiguous:
@@ -168,7 +176,7 @@ def read_stored(
     # By zarr-python, as dask's own `from_zarr`; the view is cut out of it afterwards.
     direct = chunks is not None and source.complete
     cuts = chunks if direct and chunks is not None else table_chunks(array, chunk_bytes)
-    whole = _from(da, array, cuts, ("zarr", *_token(source)))
+    whole = _from(da, array, cuts, ("zarr", once, *_token(source)))
     found = _viewed(da, whole, source)
     return found if chunks is None else found.rechunk(chunks)
 

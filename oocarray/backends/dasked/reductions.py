@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ...lazy.combined import Combined
 from ...lazy.expr import ReduceNode, _make_reduction
 from ...leaves import UserReduction
-from .given import Given, Translator, refuse, typed
+from .given import Given, Translator, filled, refuse, typed
 
 __all__ = ["reduced"]
 
@@ -20,12 +21,23 @@ def reduced(given: Given) -> Any:
     """Any reduction, by who makes its record."""
     node: ReduceNode = given.node
     make: Any = node.make
+    if not _takes_empty(given):
+        given = replace(given, args=(filled(given.x),))
     known = _MAKERS.get(getattr(make, "func", None))
     if known is None and node.name == "histogram":
         return _density(given)
     if known is None:
         refuse(node.name, f"nothing in dask is like {type(make).__name__}")
     return known(given)
+
+
+def _takes_empty(given: Given) -> bool:
+    """Whether dask's function gives the same with blocks that have no elements as without."""
+    make = given.node.make
+    if getattr(make, "func", None) is not _make_reduction:
+        return False
+    name = make.args[0]
+    return name in _OF_NOTHING or (given.x.ndim == 1 and name in _OF_NO_LINE)
 
 
 def _named(given: Given) -> Any:
@@ -139,6 +151,10 @@ _NAMED: dict[str, Callable[[Given, str, Any], Any]] = {
     "count_nonzero": _count,
     "histogram": _histogram,
 }
+_OF_NOTHING = frozenset(
+    ("sum", "prod", "mean", "nansum", "nanprod", "nanmean", "any", "all", "count_nonzero")
+)
+_OF_NO_LINE = frozenset(("min", "max", "histogram"))
 _MAKERS: dict[Any, Translator] = {
     _make_reduction: _named,
     UserReduction: _user,

@@ -79,12 +79,25 @@ def _tile(given: Given) -> Any:
     return given.da.tile(x, reps)
 
 
+_MOST_PADDED = {"reflect": -1, "symmetric": 0, "wrap": 0}
+"""How much wider than an axis da.pad can make either side of it."""
+
+
 def _pad(given: Given) -> Any:
     op = given.operation
     if not op.widths:
         return given.x
-    kwargs = {"constant_values": op.constant.value} if op.mode == "constant" else {}
-    return given.da.pad(given.x, op.widths, mode=op.mode, **kwargs)
+    if op.mode == "constant":
+        return given.da.pad(given.x, op.widths, mode=op.mode, constant_values=op.constant.value)
+    x, widths = given.x, list(op.widths)
+    most = _MOST_PADDED.get(op.mode)
+    for axis, pair in enumerate(op.widths):
+        extent = x.shape[axis]
+        if most is not None and max(pair) > extent + most:
+            # da.pad copies the array's own elements once, however wide.
+            x = given.da.take(x, np.pad(np.arange(extent), pair, mode=op.mode), axis=axis)
+            widths[axis] = 0, 0
+    return given.da.pad(x, tuple(widths), mode=op.mode)
 
 
 def _repeat(given: Given) -> Any:
@@ -111,8 +124,14 @@ def _diag(given: Given) -> Any:
 
 
 def _diff(given: Given) -> Any:
-    op = given.operation
-    return given.da.diff(given.x, op.n, axis=op.axis) if op.n else given.x
+    op, x = given.operation, given.x
+    if x.dtype.kind != "b":
+        return given.da.diff(x, op.n, axis=op.axis) if op.n else x
+    # NumPy subtracts no booleans either: it tells where they differ.
+    lead = (slice(None),) * (op.axis % x.ndim)
+    for _ in range(op.n):
+        x = x[(*lead, slice(1, None))] != x[(*lead, slice(None, -1))]
+    return x
 
 
 def _sliding(given: Given) -> Any:

@@ -6,7 +6,9 @@ Only where dask itself must know an extent (after a selection) something is comp
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,13 @@ from ...lazy.node import StoredNode, postorder
 from ...lazy.pointed import PointedNode
 from ...operations.elementwise import Elementwise
 from ...operations.indexing import point_index
+from ...operations.selecting import Select
+from ...operations.shaping import Transpose
 from ...plan import Options
 from ...runtime.limits import memory_of, workers_of
 from ...storage.tiled import Tiled
-from .given import Given, Translator, computed, counted, free_chunks, refuse
+from .alike import Cuts
+from .given import Given, Translator, computed, counted, filled, free_chunks, refuse
 
 __all__ = ["Translation", "block_bytes", "to_dask"]
 
@@ -101,6 +106,8 @@ class Translation:
         self._memory_bytes = memory_of(options)
         # With the node itself, so that no other gets its id meanwhile.
         self._made: dict[int, tuple[Node, Any]] = {}
+        self._once = uuid.uuid4().hex
+        self._cuts = Cuts()
 
     def __call__(self, node: Node) -> Any:
         from ..learning import learn_dtypes
@@ -119,7 +126,9 @@ class Translation:
         for one in postorder(node, lambda one: id(one) not in self._made):
             if id(one) not in self._made:
                 args = tuple(self._made[id(child)][1] for child in one.children)
-                self._made[id(one)] = one, self._translated(one, args)
+                found = self._translated(one, args)
+                self._made[id(one)] = one, found
+                self._cuts.note(one, args, found)
         return self._made[id(node)][1]
 
     def _translated(self, node: Node, args: tuple[Any, ...]) -> Any:
@@ -134,7 +143,9 @@ class Translation:
 
         node: StoredNode = given.node
         large = node.source.nbytes > self._memory_bytes // 2
-        return read_stored(self._da, node.source, node.set_chunks, self.chunk_bytes, large)
+        return read_stored(
+            self._da, node.source, node.set_chunks, self.chunk_bytes, large, self._once
+        )
 
     def _memory(self, given: Given) -> Any:
         from .reading import read_memory
@@ -155,9 +166,10 @@ class Translation:
         known = _operations().get(operation)
         if known is None:
             refuse(given.node.name, f"no rule for {operation.__name__}")
-        if operation.__name__ not in _OF_UNKNOWN:
-            args = tuple(map(counted, given.args))
-            given = Given(self._da, given.operation, args, given.node, self.chunk_bytes)
+        axis = given.operation.axis if operation is Select else None
+        alone = operation in _OF_UNKNOWN and self._cuts.alike(given.node, given.args, axis)
+        if not alone:
+            given = replace(given, args=tuple(map(filled, given.args)))
         found = known(given)
         chunks = given.node.set_chunks
         if chunks is not None and not any(size != size for cut in chunks for size in cut):
@@ -186,8 +198,10 @@ class Translation:
 
         node: CountedNode = given.node
         if node.array is None:
-            return nonzero_axis(self._da, given.x, node.axis)
+            return nonzero_axis(self._da, filled(given.x), node.axis)
         x, mask = given.args
+        if not self._cuts.alike(node, given.args, node.axis):
+            x, mask = filled(x), filled(mask)
         return masked(x, mask, node.axis)
 
     def _pointed(self, given: Given) -> Any:
@@ -217,8 +231,8 @@ def _operations() -> dict[type, Translator]:
     return {**ELEMENTS, **SHAPES, **LINES, **CHOOSING}
 
 
-_OF_UNKNOWN = frozenset(("Elementwise", "Transpose", "Select", "Nonzero"))
-"""What dask can do to arrays of unknown extent."""
+_OF_UNKNOWN = frozenset((Elementwise, Transpose, Select))
+"""What dask can do to arrays of unknown extent, if their blocks are cut alike."""
 
 _NODES: dict[type, Callable[[Translation, Given], Any]] = {
     StoredNode: Translation._stored,
