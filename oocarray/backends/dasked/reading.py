@@ -74,7 +74,7 @@ class FileReader(_Reader):
             self.source.file.check_open(stream.fileno())
             if self.copied and part.contiguous:
                 read = np.fromfile(stream, part.dtype, part.size, offset=part.offset)
-                return read.reshape(part.shape, order="F" if part.contiguous == "F" else "C")
+                return _lent(read.reshape(part.shape, order="F" if part.contiguous == "F" else "C"))
             mapped = np.memmap(stream, np.uint8, "r", start, (stop - start,))
         return part.view(np.asarray(mapped), start)
 
@@ -100,7 +100,7 @@ class PieceReader(_Reader):
                 part.at(made)[...] = _elements(pieces.find(part.piece), part, view)
         finally:
             pieces.close()
-        return made
+        return _lent(made)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return _token(self.source)
@@ -119,11 +119,7 @@ class MemoryReader(_Reader):
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         # Of `...` there is a view even of a single element.
-        found: NDArray[Any] = self.source[(*key, ...) if isinstance(key, tuple) else (key, ...)]
-        found = found.view()
-        # What a function did to its block, it would do to somebody's array.
-        found.flags.writeable = False
-        return found
+        return _lent(self.source[(*key, ...) if isinstance(key, tuple) else (key, ...)].view())
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         return type(self).__name__, id(self.source), uuid.uuid4().hex
@@ -131,6 +127,22 @@ class MemoryReader(_Reader):
     def __reduce__(self) -> tuple[Any, ...]:
         # Elsewhere the memory is the copy's own, and what it was made of is nobody's concern.
         return MemoryReader, (self.source,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZarrReader(_Reader):
+    """An array of zarr-python."""
+
+    source: Any
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        return _lent(np.asarray(self.source[key]))
+
+
+def _lent(block: NDArray[Any]) -> NDArray[Any]:
+    """Read-only: what a function did to its block, it would do to others', or somebody's array."""
+    block.flags.writeable = False
+    return block
 
 
 def _arrived(kind: type[_Reader], blob: bytes) -> _Reader:
@@ -176,7 +188,7 @@ def read_stored(
     # By zarr-python, as dask's own `from_zarr`; the view is cut out of it afterwards.
     direct = chunks is not None and source.complete
     cuts = chunks if direct and chunks is not None else table_chunks(array, chunk_bytes)
-    whole = _from(da, array, cuts, ("zarr", once, *_token(source)))
+    whole = _from(da, ZarrReader(array), cuts, ("zarr", once, *_token(source)))
     found = _viewed(da, whole, source)
     return found if chunks is None else found.rechunk(chunks)
 

@@ -155,6 +155,7 @@ _OF_NOTHING = frozenset(
     ("sum", "prod", "mean", "nansum", "nanprod", "nanmean", "any", "all", "count_nonzero")
 )
 _OF_NO_LINE = frozenset(("min", "max", "histogram"))
+"""What need not be counted, which would make each selection twice; of one axis, these too."""
 _MAKERS: dict[Any, Translator] = {
     _make_reduction: _named,
     UserReduction: _user,

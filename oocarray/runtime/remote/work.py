@@ -38,7 +38,7 @@ Array = np.ndarray[Any, Any]
 _MOST_STAGES = 8
 _MOST_REMEMBERED = 256
 _PASSING = (errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO)
-"""What a file system of another machine says now and then: the task is worth another try."""
+"""What a file system of another machine says now and then, outside of a function: try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,6 @@ def _worked(found: _Stage, task: Task, how: Ranges) -> Done:
         done = Done(answer, tuple(engine.made()))
         well = True
     except BaseException as error:
-        # In a block it is the function's own.
         if isinstance(error, OSError) and error.errno in _PASSING and when[0] != "in":
             raise
         return _failed(task, error, engine, when[0])
