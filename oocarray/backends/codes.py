@@ -35,8 +35,8 @@ from ..program import (
     tops_in,
     transformed,
 )
-from ..storage.filekey import MEMORY, FileKey
 from ..runtime.remote.memory import travelling_order
+from ..storage.filekey import MEMORY, FileKey
 from ..storage.layout import Strided
 from ..storage.strides import dense_strides
 
