@@ -663,7 +663,7 @@ def test_blocks_that_are_stored_whole_are_not_read(stored, tmp_path, monkeypatch
         blocks = x.rechunk((100, 100))
         blocks.map_blocks(np.negative, dtype="f8").store(target, scheduler=client)
         assert not read
-        # What fills its output may leave some of it out: of each row its run, not what lies between.
+        # What fills its output may leave some out: of each row its run, not what lies between.
         fill = oo.map_blocks.options(form="out")(fill_negative, blocks, dtype="f8")
         fill.store(target, scheduler=client)
     assert np.array_equal(np.load(tmp_path / "y.npy"), -data)
