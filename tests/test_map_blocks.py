@@ -18,6 +18,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -897,6 +898,24 @@ def test_blocks_are_read_only_views_of_the_file(npy: Callable[..., Path]) -> Non
     assert any("update_blocks" in note for note in caught.value.__notes__)
     with pytest.raises(ValueError, match="read-only"):
         ours(change, SIX, dtype="f8").compute()
+
+
+@pytest.mark.parametrize("compressors", [None, "auto"])
+@pytest.mark.parametrize("scheduler", ["serial", "processes"])
+def test_blocks_of_pieces_are_read_only_too(
+    tmp_path: Path, compressors: Any, scheduler: str
+) -> None:
+    def change(block: Any) -> Any:
+        block += 1
+        return block
+
+    zarr.create_array(
+        tmp_path / "z.zarr", data=np.zeros((8, 4)), chunks=(4, 4), compressors=compressors
+    )
+    z = oo.open(tmp_path / "z.zarr")
+    for y in (z, z.rechunk((3, 4))):  # mapped or decoded, and put together
+        with pytest.raises(ValueError, match="read-only"):
+            (y.map_blocks(change, dtype="f8") + y).compute(scheduler=scheduler)
 
 
 # Any arrays at all

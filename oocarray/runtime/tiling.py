@@ -62,7 +62,13 @@ class TileReader:
             self._there[key] = lent
 
     def block(self, region: Region) -> Block:
-        """A region that was brought, or a part of one; any other is read now."""
+        """A region that was brought, or a part of one; any other is read now.  It is read-only."""
+        # As a view of a file is: others of the task read the same memory.
+        found = self._found(region).view()
+        found.flags.writeable = False
+        return found
+
+    def _found(self, region: Region) -> Block:
         if self.stored is None or is_empty(region):
             return np.empty(extents(region), self._view.dtype)
         with self._guard:
